@@ -1,0 +1,33 @@
+/* UTF-8, terminal widths and sanitising. Text from files passes sx_text_clean before it reaches a
+ * screen, a log or an error message. The only user of utf8proc. */
+#ifndef SEXTANT_BASE_TEXT_H
+#define SEXTANT_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Decode one code point from s[0..len). Returns the bytes used (>= 1 when len > 0). Malformed
+ * input gives U+FFFD and consumes one byte. len = 0 gives 0. */
+size_t sx_utf8_decode(const char *s, size_t len, uint32_t *codepoint);
+
+/* Encode; returns the bytes written (1..4). out needs 4 bytes; no NUL. */
+size_t sx_utf8_encode(uint32_t codepoint, char *out);
+
+bool sx_utf8_valid(const char *s, size_t len);
+
+/* Columns a code point takes on a terminal: 0 (combining), 1 or 2. Control characters: 0. */
+int sx_text_width_of(uint32_t codepoint);
+
+/* Columns of a NUL-terminated string. */
+int sx_text_width(const char *s);
+
+/* Copy s[0..len) into dst (size bytes, always NUL-terminated, never cut inside a code point):
+ * C0/C1 control characters, DEL, bidirectional overrides and invalid bytes become U+FFFD or, for
+ * newline and tab, a space. Returns the length of dst. */
+size_t sx_text_clean(char *dst, size_t size, const char *s, size_t len);
+
+/* A heap copy of the same, at most `max` bytes; free with sx_free. */
+char *sx_text_clean_dup(const char *s, size_t len, size_t max);
+
+#endif
