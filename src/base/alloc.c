@@ -80,8 +80,7 @@ static bool injected_failure(void)
 void *sx_alloc_big(size_t count, size_t size)
 {
     size_t bytes;
-    if (!sx_mul_size(count, size, &bytes) || bytes > SIZE_MAX - BIG_ALIGNMENT ||
-        injected_failure())
+    if (!sx_mul_size(count, size, &bytes) || bytes > SIZE_MAX - BIG_ALIGNMENT || injected_failure())
         return NULL;
     bytes = (bytes + BIG_ALIGNMENT - 1) / BIG_ALIGNMENT * BIG_ALIGNMENT;
     return aligned_alloc(BIG_ALIGNMENT, bytes ? bytes : BIG_ALIGNMENT);

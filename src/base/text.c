@@ -12,8 +12,7 @@ size_t sx_utf8_decode(const char *s, size_t len, uint32_t *codepoint)
     if (!len)
         return 0;
     utf8proc_int32_t cp;
-    utf8proc_ssize_t n =
-        utf8proc_iterate((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)len, &cp);
+    utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)len, &cp);
     if (n <= 0) {
         *codepoint = REPLACEMENT;
         return 1;

@@ -13,10 +13,10 @@
 void *sx_xmalloc(size_t size);
 void *sx_xcalloc(size_t count, size_t size);
 void *sx_xrealloc(void *p, size_t size);
-char *sx_xstrdup(const char *s);               /* NULL gives NULL */
+char *sx_xstrdup(const char *s); /* NULL gives NULL */
 char *sx_xstrndup(const char *s, size_t len);
 char *sx_xasprintf(const char *fmt, ...) SX_PRINTF(1, 2);
-void sx_free(void *p);                         /* for everything above; NULL is fine */
+void sx_free(void *p); /* for everything above; NULL is fine */
 
 /* count*size bytes, 64-byte aligned, uninitialised; NULL when it overflows or memory is out.
  * Free with sx_free. */

@@ -1,4 +1,5 @@
-/* Growable byte string, always NUL-terminated. `struct sx_str s = SX_STR_INIT;` … sx_str_release. */
+/* Growable byte string, always NUL-terminated. `struct sx_str s = SX_STR_INIT;` … sx_str_release.
+ */
 #ifndef SEXTANT_BASE_STR_H
 #define SEXTANT_BASE_STR_H
 

@@ -22,7 +22,7 @@ struct sx_value; /* opaque */
 struct sx_value *sx_value_null(void);
 struct sx_value *sx_value_bool(bool b);
 struct sx_value *sx_value_int(int64_t i);
-struct sx_value *sx_value_real(double d); /* NaN and infinity are written to JSON as null */
+struct sx_value *sx_value_real(double d);        /* NaN and infinity are written to JSON as null */
 struct sx_value *sx_value_string(const char *s); /* NULL gives a null value */
 struct sx_value *sx_value_string_len(const char *s, size_t len);
 struct sx_value *sx_value_list(void);
