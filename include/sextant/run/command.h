@@ -1,0 +1,111 @@
+/* The one command table. The command line, the `:` prompt, scripts, key help and the man page are
+ * generated from it. A command reads validated arguments, works without a terminal, and answers
+ * with a document (what --json prints); in the explorer it also has a typed result that `apply`
+ * moves into the session. */
+#ifndef SEXTANT_RUN_COMMAND_H
+#define SEXTANT_RUN_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "sextant/base/status.h"
+#include "sextant/base/str.h"
+#include "sextant/base/task.h"
+#include "sextant/base/value.h"
+#include "sextant/run/session.h"
+
+enum sx_param_kind {
+    SX_PARAM_PATH,
+    SX_PARAM_STRING,
+    SX_PARAM_INT,
+    SX_PARAM_REAL,
+    SX_PARAM_FLAG,
+    SX_PARAM_CHOICE, /* one of `choices`, separated by | */
+};
+
+struct sx_param {
+    const char *name; /* "tau": --tau on the command line; positional ones are shown as NAME */
+    enum sx_param_kind kind;
+    bool positional;
+    bool required;
+    bool repeat;          /* may be given several times (a list) */
+    const char *unit;     /* or NULL */
+    double min, max;      /* INT and REAL; min == max: no bound */
+    const char *fallback; /* default as text, or NULL */
+    const char *choices;
+    const char *help;
+};
+
+enum sx_command_flags {
+    SX_CMD_CLI = 1,     /* sextant NAME … */
+    SX_CMD_PROMPT = 2,  /* :NAME … in the explorer and in scripts */
+    SX_CMD_TABLE = 4,   /* --csv is offered: the document holds `rows` (a list of maps) */
+    SX_CMD_STREAM = 8,  /* --json prints one line an event (train) */
+    SX_CMD_HIDDEN = 16, /* internal: submitted by views, not offered in help */
+};
+
+struct sx_job; /* see below */
+
+struct sx_command {
+    const char *name, *group, *help; /* help: one line, what it does */
+    const char *details;             /* paragraph for --help and the man page, or NULL */
+    const char *example;             /* one command line, or NULL */
+    const struct sx_param *params;
+    size_t n_params;
+    enum sx_lane lane;
+    unsigned flags;
+    /* UI thread, explorer only, may be NULL: take what the job needs from the session (references,
+     * copies), because `run` must not look at it. */
+    enum sx_status (*prepare)(struct sx_session *session, struct sx_job *job, struct sx_error *err);
+    /* Worker thread, or the command line's only thread. Fills job->document and/or job->result.
+     * NULL for commands that only change the session. */
+    enum sx_status (*run)(struct sx_job *job, struct sx_error *err);
+    /* UI thread: move the result into the session. Called also for failed and cancelled jobs
+     * (job->status says), so that a slot never stays pending. */
+    void (*apply)(struct sx_session *session, struct sx_job *job);
+    /* Text for people on the command line; NULL: the document is printed as an indented outline. */
+    void (*print)(const struct sx_value *document, struct sx_str *out);
+};
+
+struct sx_job {
+    const struct sx_command *command;
+    struct sx_value *args; /* owned map: every parameter with its default filled in */
+    struct sx_task task;
+    uint64_t id;
+    uint64_t generation; /* results older than the newest of the same command are dropped */
+    enum sx_status status;
+    struct sx_error error;
+    struct sx_value *document; /* owned */
+    void *input;               /* from prepare; freed by input_free */
+    void (*input_free)(void *input);
+    void *result; /* from run; apply may take it (set to NULL) */
+    void (*result_free)(void *result);
+    /* Partial documents while running (train's lines); command line only, may be NULL. */
+    void (*emit)(struct sx_job *job, const struct sx_value *line);
+    void *emit_context;
+};
+
+const struct sx_command *sx_command_find(const char *name); /* NULL: no such command */
+const struct sx_command *sx_command_at(size_t i);           /* NULL past the end */
+
+/* Check and complete arguments: unknown names, missing ones, kinds and ranges are SX_ERR_USAGE. */
+enum sx_status sx_command_check(const struct sx_command *command, struct sx_value *args,
+                                struct sx_error *err) SX_MUST_CHECK;
+/* "match A B --tau 0.8" (quotes as in a shell) to a command and its checked arguments. */
+enum sx_status sx_command_parse(const char *line, const struct sx_command **command,
+                                struct sx_value **args, struct sx_error *err) SX_MUST_CHECK;
+/* The same for argv without the program's name; options that every command has (--json, --csv,
+ * --threads, --verbose, --help) are the caller's and must be taken out before. */
+enum sx_status sx_command_parse_argv(int argc, char *const *argv, const struct sx_command **command,
+                                     struct sx_value **args, struct sx_error *err) SX_MUST_CHECK;
+/* Back to a line that does the same in a shell. */
+void sx_command_format(const struct sx_command *command, const struct sx_value *args,
+                       struct sx_str *out);
+/* Usage text of one command, and of all (by group). */
+void sx_command_usage(const struct sx_command *command, struct sx_str *out);
+void sx_command_usage_all(struct sx_str *out);
+/* Completions of a partial `:` line: up to `max` candidates into `out` (a list of strings). Paths
+ * are completed from the file system. */
+struct sx_value *sx_command_complete(const char *partial, size_t max);
+
+#endif

@@ -1,0 +1,260 @@
+/* The session: the one state of the program, plain data. Only the UI thread touches it. It changes
+ * in exactly one place, sx_run_apply (run.h); views read it and never write. What a slot holds is
+ * replaced as a whole and its revision counted up, so a view knows when it is out of date. */
+#ifndef SEXTANT_RUN_SESSION_H
+#define SEXTANT_RUN_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sextant/base/status.h"
+#include "sextant/base/value.h"
+#include "sextant/sae/match_types.h"
+#include "sextant/sae/types.h"
+
+/* Slots. A view's depends mask is an OR of (1u << slot). */
+enum sx_slot {
+    SX_SLOT_WORKSPACE, /* what was found on disk */
+    SX_SLOT_SELECTION, /* family, seed, latent, pair under the user's cursor */
+    SX_SLOT_SETTINGS,  /* tau, alive cut, counter, … */
+    SX_SLOT_FAMILY,    /* per-latent arrays of the selected family */
+    SX_SLOT_MATCH,     /* seeds matched, and the fractions at the present tau and cut */
+    SX_SLOT_ROWS,      /* order of the features table after sort and filter */
+    SX_SLOT_CARD,      /* one latent */
+    SX_SLOT_GALLERY,   /* images of latents */
+    SX_SLOT_CURVES,    /* training runs */
+    SX_SLOT_JOBS,
+    SX_SLOT_LOG,
+    SX_SLOT_MESSAGE,
+    SX_SLOT_COUNT
+};
+
+enum sx_slot_state { SX_STATE_EMPTY, SX_STATE_PENDING, SX_STATE_READY, SX_STATE_FAILED };
+
+/* --- workspace ---------------------------------------------------------------------------------
+ */
+
+enum sx_entry_kind {
+    SX_ENTRY_SAE,
+    SX_ENTRY_TRAINING, /* a curve file, finished or growing */
+    SX_ENTRY_MATCH,    /* *.match.h5 */
+    SX_ENTRY_PROBLEM,  /* claims to be one of the above and cannot be read; `problem` says why */
+};
+
+struct sx_entry {
+    enum sx_entry_kind kind;
+    char *path;              /* owned */
+    char *label;             /* owned, sanitised, relative to the workspace */
+    struct sx_sae_info info; /* SAE only */
+    struct sx_error problem; /* PROBLEM only */
+    size_t family;           /* SAE: index of its family; else SIZE_MAX */
+};
+
+/* SAEs alike in all but the seed. Families of one group differ in penalty, lambda or k only and
+ * stand beside each other. */
+struct sx_family {
+    char *key;       /* owned */
+    char *group;     /* owned: the key without penalty, lambda and k */
+    char *title;     /* owned: "T l2 1e-05 784→1568 relu" */
+    size_t *members; /* owned: entry indices, by seed */
+    size_t n_members;
+    size_t n_warnings;
+};
+
+struct sx_workspace {
+    char *root; /* owned: what the user named, joined by spaces */
+    struct sx_entry *entries;
+    size_t n_entries;
+    struct sx_family *families;
+    size_t n_families;
+    size_t n_problems, n_warnings;
+    double scan_seconds;
+};
+
+/* --- the selected family -----------------------------------------------------------------------
+ */
+
+struct sx_seed_latents { /* one SAE of the family; arrays are [F], owned */
+    size_t entry;
+    int64_t seed;
+    struct sx_sae_stats stats;
+    float *enc_norm, *dec_norm, *align;
+};
+
+struct sx_family_data {
+    enum sx_slot_state state;
+    struct sx_error error; /* FAILED */
+    size_t family;         /* which one it describes */
+    uint64_t D, F;
+    uint64_t image_width, image_height; /* 0: not image data */
+    struct sx_seed_latents *seeds;      /* owned */
+    size_t n_seeds;
+};
+
+/* Matching of all seeds of the selected family (types in sae/match_types.h). */
+struct sx_match_data {
+    enum sx_slot_state state;
+    struct sx_error error;
+    size_t family;
+    struct sx_match_set *set;           /* owned: pairs with partners, similarities, margins */
+    struct sx_match_summary *summary;   /* owned: fractions and counters at settings.tau / alive */
+    struct sx_match_survival *survival; /* owned: the same over tau in [0,1], per pair */
+    struct sx_match_survival *survival_other; /* owned or NULL: of a second family, to compare */
+    char *other_title;                        /* owned or NULL */
+};
+
+/* --- features table ----------------------------------------------------------------------------
+ */
+
+enum sx_sort_key {
+    SX_SORT_LATENT,
+    SX_SORT_ALIGN,
+    SX_SORT_ENC_NORM,
+    SX_SORT_DEC_NORM,
+    SX_SORT_SIMILARITY, /* mean similarity to the partners in the other seeds */
+    SX_SORT_MARGIN,
+    SX_SORT_CATEGORY, /* always, sometimes, never */
+    SX_SORT_COUNT
+};
+
+struct sx_rows {
+    enum sx_slot_state state;
+    struct sx_error error; /* FAILED: a filter that does not parse */
+    enum sx_sort_key sort;
+    bool descending;
+    char filter[128];
+    uint32_t *order; /* owned: latents of the anchor seed, in order */
+    size_t n;
+};
+
+/* --- one latent --------------------------------------------------------------------------------
+ */
+
+enum { SX_CARD_NEIGHBOURS = 8, SX_CARD_SEEDS = 16 };
+
+struct sx_card {
+    enum sx_slot_state state;
+    struct sx_error error;
+    size_t family;
+    size_t seed_index; /* which member */
+    uint32_t latent;
+    float enc_norm, dec_norm, align, b_enc;
+    uint32_t neighbour[SX_CARD_NEIGHBOURS]; /* same SAE, by |cos| of decoder rows */
+    float neighbour_cos[SX_CARD_NEIGHBOURS];
+    size_t n_neighbours;
+    uint64_t D;
+    uint64_t image_width, image_height;
+    float *enc_row, *dec_row; /* [D], owned: the anchor's weights */
+    struct sx_card_partner {
+        size_t seed_index;
+        int64_t latent; /* -1: no partner */
+        float sim_dec, sim_enc;
+        float runner_up; /* similarity of the second best decoder */
+        float margin;
+        float *dec_row, *enc_row; /* [D], owned; NULL without a partner */
+    } partner[SX_CARD_SEEDS];
+    size_t n_partners;
+};
+
+/* --- gallery -----------------------------------------------------------------------------------
+ */
+
+struct sx_gallery_cell {
+    int64_t latent; /* -1: empty */
+    float sim;      /* to the anchor's latent; 1 in the anchor row; NAN: random control */
+};
+
+struct sx_gallery {
+    enum sx_slot_state state;
+    struct sx_error error;
+    size_t family;
+    uint64_t D, width, height;
+    size_t rows,
+        columns; /* one row a seed, the last row is the random control; a column a latent */
+    struct sx_gallery_cell *cells; /* owned [rows, columns] */
+    float *enc, *dec;              /* owned [rows, columns, D] */
+    size_t first;                  /* position in the features order of column 0 */
+};
+
+/* --- training ----------------------------------------------------------------------------------
+ */
+
+struct sx_curves {
+    enum sx_slot_state state;
+    struct sx_error error;
+    char *path;                  /* owned */
+    struct sx_value *columns;    /* owned: list of strings */
+    struct sx_value *attributes; /* owned: effective configuration, seeds, total steps … */
+    double *data;                /* owned [rows, n_columns] */
+    size_t rows, n_columns;
+    bool growing; /* another process wrote to it within the last seconds */
+};
+
+/* --- jobs --------------------------------------------------------------------------------------
+ */
+
+enum sx_lane { SX_LANE_UI, SX_LANE_QUERY, SX_LANE_COMPUTE, SX_LANE_COUNT };
+enum sx_job_state { SX_JOB_QUEUED, SX_JOB_RUNNING, SX_JOB_DONE, SX_JOB_FAILED, SX_JOB_CANCELLED };
+
+struct sx_job_info {
+    uint64_t id;
+    char line[160]; /* the command line that does the same */
+    enum sx_lane lane;
+    enum sx_job_state state;
+    double fraction;       /* -1: not known */
+    double eta_s;          /* -1: not known */
+    double started, ended; /* sx_clock() */
+    struct sx_error error;
+};
+
+enum { SX_JOBS_SHOWN = 64 };
+
+/* --- everything --------------------------------------------------------------------------------
+ */
+
+struct sx_selection {
+    size_t entry;          /* in the workspace view and the inspector; SIZE_MAX: none */
+    size_t family;         /* SIZE_MAX: none */
+    size_t seed_index;     /* anchor seed: member of the family */
+    uint32_t latent;       /* of the anchor seed */
+    size_t pair_a, pair_b; /* members shown in the seeds view */
+    size_t training;       /* entry index of the training run shown; SIZE_MAX: none */
+};
+
+enum sx_counter { SX_COUNTER_ANCHORED, SX_COUNTER_CLIQUE, SX_COUNTER_PAPER };
+
+struct sx_settings {
+    double tau;   /* similarity threshold, strict; default 0.7 */
+    double alive; /* alignment cut; -1: all latents; default -1 */
+    enum sx_counter counter;
+    bool orphans_only;
+    bool marked_only;
+};
+
+struct sx_session {
+    uint64_t revision[SX_SLOT_COUNT];
+    struct sx_workspace workspace;
+    enum sx_slot_state workspace_state;
+    struct sx_selection selection;
+    struct sx_settings settings;
+    struct sx_family_data family;
+    struct sx_match_data match;
+    struct sx_rows rows;
+    struct sx_card card;
+    struct sx_gallery gallery;
+    struct sx_curves curves;
+    struct sx_job_info jobs[SX_JOBS_SHOWN]; /* newest first */
+    size_t n_jobs;
+    uint64_t *marks; /* owned bit set over latents of the anchor seed; NULL: none */
+    size_t n_marks;
+    char message[256];
+    enum sx_status message_status; /* SX_OK: plain; SX_ERR_*: shown as bad */
+};
+
+/* Is `latent` marked? */
+bool sx_session_marked(const struct sx_session *session, uint32_t latent);
+/* Entry of member `seed_index` of the selected family, or NULL. */
+const struct sx_entry *sx_session_member(const struct sx_session *session, size_t seed_index);
+
+#endif
