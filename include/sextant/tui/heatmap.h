@@ -1,0 +1,48 @@
+/* Matrices as colour: two columns a cell, at most 11 levels so that equal neighbours share their
+ * attributes on the wire. Colour never stands alone: negative cells carry `-`, and in mono the
+ * density ramp and sign glyphs take over. */
+#ifndef SEXTANT_TUI_HEATMAP_H
+#define SEXTANT_TUI_HEATMAP_H
+
+#include <stdbool.h>
+
+#include "sextant/tui/canvas.h"
+
+struct sx_heatmap {
+    int rows, cols;
+    double (*value)(const void *ctx, int row, int col); /* NaN: not computed, shown as … */
+    /* Labels, written into buf; NULL: none. Row labels stand left, column labels above. */
+    void (*row_label)(const void *ctx, int row, char *buf, size_t size);
+    void (*col_label)(const void *ctx, int col, char *buf, size_t size);
+    const void *ctx;
+    int row_label_width; /* columns for row labels */
+    int cell_width;      /* columns a cell; 0: 2. From 4 on the value itself is printed */
+    bool diverging;      /* lo..hi around 0 */
+    double lo, hi;       /* the scale's ends; diverging: -max..max */
+    const char *unit;    /* NULL: none */
+    const char *what;    /* "attention", for the line under the map; NULL: none */
+};
+
+struct sx_heatmap_state {
+    int row, col, top, left;
+    int page_rows, page_cols; /* noted by the last draw */
+};
+
+/* The last two rows are the exact value under the cursor and the scale (with room for more than
+ * three rows). */
+void sx_heatmap_draw(struct sx_canvas *cv, const struct sx_heatmap *map,
+                     struct sx_heatmap_state *state, bool focus);
+bool sx_heatmap_request(const struct sx_heatmap *map, struct sx_heatmap_state *state,
+                        const char *request, unsigned count);
+bool sx_heatmap_hit(const struct sx_heatmap *map, const struct sx_heatmap_state *state, int x,
+                    int y, int *row, int *col);
+
+/* 0 .. SX_HEAT_LEVELS-1 or, diverging, 0 .. SX_DIV_LEVELS-1 (SX_DIV_LEVELS/2 is about zero). */
+int sx_heat_level(double value, double lo, double hi, bool diverging);
+enum sx_style sx_heat_style(double value, double lo, double hi, bool diverging);
+
+/* The scale alone on one line: lo [ramp] hi unit. */
+void sx_heat_scale(struct sx_canvas *cv, int x, int y, int width, double lo, double hi,
+                   bool diverging, const char *unit);
+
+#endif
