@@ -35,10 +35,28 @@ struct sx_view {
     void *state;       /* ops->state_size zeroed bytes, owned by the app */
 };
 
-/* A key press after the keymap: "down", "page-down", "search-next", "sort" … */
+/* A key press after the keymap. Everything a view's own key table names arrives as it stands
+ * there, except ":line", which is run as a command line. Requests that every view is offered, with
+ * the global keys:
+ *
+ *   move-down move-up page-down page-up half-down half-up first last column-left column-right
+ *                      j k PgDn PgUp C-d C-u g G h l, arrows, Home, End (sx_table_request)
+ *   open               Enter, double click
+ *   back               Esc; answer true only when there was something of the view's own to leave
+ *   mark               Space
+ *   search             /, with `text` (asked for on the last line; "" ends the search), and again
+ *                      with every letter typed as `search-typing`
+ *   search-next search-previous              n N
+ *   focus-next focus-previous                Tab S-Tab: the app moves `focus` unless answered
+ *   filter             for the views that bind it: `text` is asked for first
+ *   ask-NAME           the same with the words "NAME: " before the text
+ *   click drag         with x, y in the body
+ *   wheel-up wheel-down                      become three moves unless answered
+ *   refresh            every ops->refresh_s while visible
+ *   topic              to the help view: `text` names the view to explain */
 struct sx_view_request {
     const char *name; /* request name from the keymap */
-    int count;        /* count prefix, 0: none */
+    unsigned count;   /* count prefix, 0: none */
     const char *text; /* for search and filter: what was typed; else NULL */
     int x, y;         /* mouse position within the body; -1: not a mouse request */
 };
@@ -50,8 +68,8 @@ struct sx_view_ops {
     unsigned depends; /* (1u << SX_SLOT_…) | … */
     int n_panes;
     size_t state_size;
-    double refresh_s; /* > 0: emit refresh lines this often while visible (training) */
-    const struct sx_key_binding *keys; /* this view's keys: help and key bar come from here */
+    double refresh_s;              /* > 0: emit refresh lines this often while visible (training) */
+    const struct sx_binding *keys; /* this view's keys: help and key bar come from here */
     size_t n_keys;
 
     /* The view becomes visible, or a slot it depends on changed: ask for what is missing. Must emit
