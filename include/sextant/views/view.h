@@ -39,8 +39,8 @@ struct sx_view {
  * there, except ":line", which is run as a command line. Requests that every view is offered, with
  * the global keys:
  *
- *   move-down move-up page-down page-up half-down half-up first last column-left column-right
- *                      j k PgDn PgUp C-d C-u g G h l, arrows, Home, End (sx_table_request)
+ *   down up left right page-down page-up half-down half-up first last
+ *                      arrows and vi keys, context "move" (sx_keymap_moves, sx_table_request)
  *   open               Enter, double click
  *   back               Esc; answer true only when there was something of the view's own to leave
  *   mark               Space
@@ -68,8 +68,8 @@ struct sx_view_ops {
     unsigned depends; /* (1u << SX_SLOT_…) | … */
     int n_panes;
     size_t state_size;
-    double refresh_s;              /* > 0: emit refresh lines this often while visible (training) */
-    const struct sx_binding *keys; /* this view's keys: help and key bar come from here */
+    double refresh_s; /* > 0: emit refresh lines this often while visible (training) */
+    const struct sx_key_binding *keys; /* this view's keys: help and key bar come from here */
     size_t n_keys;
 
     /* The view becomes visible, or a slot it depends on changed: ask for what is missing. Must emit
