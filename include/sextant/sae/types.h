@@ -30,6 +30,7 @@ enum sx_sae_arch {
     SX_ARCH_JUMPRELU,   /* relu(z) where z > threshold[j] */
     SX_ARCH_GATED,      /* gate z + b_gate > 0; value relu(exp(r_mag) z + b_mag) */
     SX_ARCH_GROUPMAX,   /* relu, then the largest of each of k groups of F/k consecutive latents */
+    SX_ARCH_SIGMOID,    /* 1/(1+exp(-z)): every latent is on; a classical autoencoder */
 };
 
 /* How the writing library scales its input, and whether the output is scaled back. */
@@ -39,7 +40,8 @@ enum sx_sae_norm {
                                */
     SX_NORM_CONSTANT_NORM,    /* x * sqrt(D)/||x||, output divided by it */
     SX_NORM_LAYER,            /* (x-mean)/(std+1e-5), std unbiased over D; output * std + mean */
-    SX_NORM_SQRT_D,           /* InterPLM's normalize_to_sqrt_d */
+    SX_NORM_SQRT_D, /* InterPLM's normalize_to_sqrt_d; output scaled back (its unnormalize=True) */
+    SX_NORM_DIVIDE, /* x / norm_factor, output * norm_factor: dictionary_learning's backups */
 };
 
 enum sx_penalty { SX_PENALTY_NONE, SX_PENALTY_L1, SX_PENALTY_L2, SX_PENALTY_L2_UNSQUARED };
@@ -84,11 +86,15 @@ struct sx_sae_info {
     char *model;          /* owned or NULL: the host model's name */
     char *library_class;  /* owned or NULL: "AutoEncoderTopK", "jumprelu", … as the file says */
     enum sx_sae_norm norm;
-    double norm_factor;         /* NAN: not known. Backups of dictionary_learning divide x by it */
-    bool subtract_b_dec;        /* pre = b_dec, else 0 */
-    bool scale_by_decoder_norm; /* SAELens topk: act on z*||W_dec||, decoder divides again */
-    bool is_backup;             /* an interrupted run's file (key `ae`) */
-    bool has_bias;              /* false: the MNIST U arm has no biases at all */
+    double norm_factor; /* NAN: not known. Backups of dictionary_learning divide x by it */
+    enum sx_constraint constraint; /* as configured in training; UNKNOWN: the file does not say */
+    char *variant;                 /* owned or NULL: training switches that no other field holds */
+    bool subtract_b_dec;           /* pre = b_dec, else 0 */
+    bool signed_topk;              /* the k largest of z itself, no relu before */
+    bool sigmoid_out;              /* the output passes a sigmoid too */
+    bool scale_by_decoder_norm;    /* SAELens topk: act on z*||W_dec||, decoder divides again */
+    bool is_backup;                /* an interrupted run's file (key `ae`) */
+    bool has_bias;                 /* false: the MNIST U arm has no biases at all */
     uint64_t image_width, image_height; /* 0: not image data; MNIST: 28 x 28 */
     uint64_t group_sizes[16];           /* matryoshka: widths of successive groups, sum F */
     size_t n_groups;
