@@ -69,7 +69,7 @@ struct sx_view_ops {
     int n_panes;
     size_t state_size;
     double refresh_s; /* > 0: emit refresh lines this often while visible (training) */
-    const struct sx_binding *keys; /* this view's keys: help and key bar come from here */
+    const struct sx_key_binding *keys; /* this view's keys: help and key bar come from here */
     size_t n_keys;
 
     /* The view becomes visible, or a slot it depends on changed: ask for what is missing. Must emit
