@@ -24,7 +24,8 @@ enum sx_param_kind {
 };
 
 struct sx_param {
-    const char *name; /* "tau": --tau on the command line; positional ones are shown as NAME */
+    const char *name; /* "tau": --tau on the command line; positional ones are shown as NAME and may
+                         be given as --name too */
     enum sx_param_kind kind;
     bool positional;
     bool required;
@@ -42,6 +43,10 @@ enum sx_command_flags {
     SX_CMD_TABLE = 4,   /* --csv is offered: the document holds `rows` (a list of maps) */
     SX_CMD_STREAM = 8,  /* --json prints one line an event (train) */
     SX_CMD_HIDDEN = 16, /* internal: submitted by views, not offered in help */
+    SX_CMD_APP = 32, /* carried out by the program itself (view, play, quit): sx_run refuses it */
+    SX_CMD_SUPERSEDE = 64, /* a newer one cancels an older one of the same command; its result is
+                              dropped */
+    SX_CMD_QUIET = 128,    /* short: listed among the jobs only when slow or failed */
 };
 
 struct sx_job; /* see below */
@@ -85,6 +90,15 @@ struct sx_job {
     void *emit_context;
 };
 
+/* A job outside the explorer: init, fill `emit`, run, use document, release. The engine does the
+ * same for its own. Takes ownership of args (checked). */
+void sx_job_init(struct sx_job *job, const struct sx_command *command, struct sx_value *take_args);
+void sx_job_release(struct sx_job *job);
+/* Runs command->run on this thread; the outcome is also in job->status and job->error. */
+enum sx_status sx_job_run(struct sx_job *job, struct sx_error *err) SX_MUST_CHECK;
+/* A map that starts with "schema": 1. Every document of a command is made by this. */
+struct sx_value *sx_document_new(void);
+
 const struct sx_command *sx_command_find(const char *name); /* NULL: no such command */
 const struct sx_command *sx_command_at(size_t i);           /* NULL past the end */
 
@@ -101,6 +115,8 @@ enum sx_status sx_command_parse_argv(int argc, char *const *argv, const struct s
 /* Back to a line that does the same in a shell. */
 void sx_command_format(const struct sx_command *command, const struct sx_value *args,
                        struct sx_str *out);
+/* Append `text` quoted so that sx_command_parse reads it back as one word. */
+void sx_command_quote(const char *text, struct sx_str *out);
 /* Usage text of one command, and of all (by group). */
 void sx_command_usage(const struct sx_command *command, struct sx_str *out);
 void sx_command_usage_all(struct sx_str *out);

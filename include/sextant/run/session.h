@@ -30,6 +30,7 @@ enum sx_slot {
     SX_SLOT_COUNT
 };
 
+/* The life of a slot is told in commands.h. */
 enum sx_slot_state { SX_STATE_EMPTY, SX_STATE_PENDING, SX_STATE_READY, SX_STATE_FAILED };
 
 /* --- workspace ---------------------------------------------------------------------------------
@@ -75,9 +76,12 @@ struct sx_workspace {
 /* --- the selected family -----------------------------------------------------------------------
  */
 
+struct sx_sae;
+
 struct sx_seed_latents { /* one SAE of the family; arrays are [F], owned */
     size_t entry;
     int64_t seed;
+    struct sx_sae *sae; /* owned reference for later jobs; opaque to views */
     struct sx_sae_stats stats;
     float *enc_norm, *dec_norm, *align;
 };
@@ -124,7 +128,8 @@ struct sx_rows {
     enum sx_sort_key sort;
     bool descending;
     char filter[128];
-    uint32_t *order; /* owned: latents of the anchor seed, in order */
+    char search[128]; /* what `jump` looked for last */
+    uint32_t *order;  /* owned: latents of the anchor seed, in order */
     size_t n;
 };
 
@@ -139,6 +144,8 @@ struct sx_card {
     size_t family;
     size_t seed_index; /* which member */
     uint32_t latent;
+    bool assigned; /* partners come from the exact assignment; else each is the most similar decoder
+                    */
     float enc_norm, dec_norm, align, b_enc;
     uint32_t neighbour[SX_CARD_NEIGHBOURS]; /* same SAE, by |cos| of decoder rows */
     float neighbour_cos[SX_CARD_NEIGHBOURS];
@@ -183,12 +190,12 @@ struct sx_gallery {
 struct sx_curves {
     enum sx_slot_state state;
     struct sx_error error;
-    char *path;                  /* owned */
+    char *path;                  /* owned; NULL while EMPTY */
     struct sx_value *columns;    /* owned: list of strings */
     struct sx_value *attributes; /* owned: effective configuration, seeds, total steps … */
     double *data;                /* owned [rows, n_columns] */
     size_t rows, n_columns;
-    bool growing; /* another process wrote to it within the last seconds */
+    bool growing; /* written to within the last 10 seconds */
 };
 
 /* --- jobs --------------------------------------------------------------------------------------

@@ -1,0 +1,579 @@
+/* The one table of commands. Everything a person or a script can say stands here: the parsers, the
+ * usage texts, completion and the manual page read it; nothing else lists commands. */
+#include "sextant/run/command.h"
+
+#include <string.h>
+
+#include "commands_private.h"
+
+/* --- parameters ------------------------------------------------------------------------------- */
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define PARAMS(array) .params = (array), .n_params = COUNT(array)
+
+#define POSITIONAL(name_, kind_, required_, repeat_, help_)                                        \
+    {                                                                                              \
+        .name = name_, .kind = kind_, .positional = true, .required = required_,                   \
+        .repeat = repeat_, .help = help_                                                           \
+    }
+#define OPTION(name_, kind_, help_)                                                                \
+    {                                                                                              \
+        .name = name_, .kind = kind_, .help = help_                                                \
+    }
+#define FLAG(name_, help_) OPTION(name_, SX_PARAM_FLAG, help_)
+#define CHOICE(name_, choices_, fallback_, help_)                                                  \
+    {                                                                                              \
+        .name = name_, .kind = SX_PARAM_CHOICE, .choices = choices_, .fallback = fallback_,        \
+        .help = help_                                                                              \
+    }
+#define NUMBER(name_, kind_, min_, max_, fallback_, help_)                                         \
+    {                                                                                              \
+        .name = name_, .kind = kind_, .min = min_, .max = max_, .fallback = fallback_,             \
+        .help = help_                                                                              \
+    }
+
+#define ANY_INDEX 0, 4294967295.0
+#define SORT_KEYS "latent|align|enc-norm|dec-norm|similarity|margin|category"
+
+static const struct sx_param info_params[] = {
+    POSITIONAL("path", SX_PARAM_PATH, true, true, "SAE files or folders, searched recursively"),
+};
+static const struct sx_param compare_params[] = {
+    POSITIONAL("a", SX_PARAM_PATH, true, false, "an SAE"),
+    POSITIONAL("b", SX_PARAM_PATH, true, false, "another"),
+};
+static const struct sx_param convert_params[] = {
+    POSITIONAL("in", SX_PARAM_PATH, true, false, "an SAE of any format that sextant reads"),
+    POSITIONAL("out", SX_PARAM_PATH, true, false, "F.sae.h5, or a folder to be made"),
+    CHOICE("to", "h5|saelens|sparsify|dictionary_learning", NULL,
+           "form to write; default: h5 for a name that ends in .h5"),
+};
+static const struct sx_param encode_params[] = {
+    POSITIONAL("sae", SX_PARAM_PATH, true, false, "an SAE"),
+    {.name = "input",
+     .kind = SX_PARAM_PATH,
+     .required = true,
+     .help = "activations [N,D]: X.npy, X.npz:NAME, X.safetensors:NAME or X.h5:/DATASET"},
+    FLAG("dense", "write latents as `acts` [N,F] instead of indptr, indices, values"),
+    {.name = "out", .kind = SX_PARAM_PATH, .required = true, .help = "F.npz or F.h5"},
+};
+static const struct sx_param train_params[] = {
+    POSITIONAL("config", SX_PARAM_PATH, true, false, "training configuration (YAML)"),
+    {.name = "set",
+     .kind = SX_PARAM_STRING,
+     .repeat = true,
+     .help = "KEY=VALUE: change one key of the configuration"},
+    OPTION("out", SX_PARAM_PATH, "folder for checkpoints, curves and SAEs"),
+    FLAG("resume", "go on from the last checkpoint in the folder"),
+};
+static const struct sx_param match_params[] = {
+    POSITIONAL("sae", SX_PARAM_PATH, true, true, "two or more SAEs, or folders that hold them"),
+    NUMBER("tau", SX_PARAM_REAL, 0, 1, "0.7", "similarity that counts as shared (strictly above)"),
+    NUMBER("alive", SX_PARAM_REAL, -1, 1, "-1",
+           "only latents with encoder-decoder alignment above this; -1: all"),
+    OPTION("out", SX_PARAM_PATH, "F.match.h5: partners, similarities and margins"),
+};
+static const struct sx_param card_params[] = {
+    POSITIONAL("sae", SX_PARAM_PATH, false, false, "an SAE (command line only)"),
+    {.name = "latent",
+     .kind = SX_PARAM_INT,
+     .positional = true,
+     .min = 0,
+     .max = 4294967295.0,
+     .help = "which latent; in the explorer the selected one by default"},
+    NUMBER("seed", SX_PARAM_INT, ANY_INDEX, NULL, "member of the selected family (explorer only)"),
+    {.name = "against",
+     .kind = SX_PARAM_PATH,
+     .repeat = true,
+     .help = "look for partners in these SAEs; default: the other seeds beside it"},
+};
+
+static const struct sx_param open_params[] = {
+    POSITIONAL("path", SX_PARAM_PATH, true, true, "files and folders, searched recursively"),
+};
+static const struct sx_param select_params[] = {
+    NUMBER("entry", SX_PARAM_INT, ANY_INDEX, NULL, "entry of the workspace"),
+    NUMBER("family", SX_PARAM_INT, ANY_INDEX, NULL, "family of the workspace"),
+    NUMBER("seed", SX_PARAM_INT, ANY_INDEX, NULL, "anchor seed: member of the family"),
+    NUMBER("latent", SX_PARAM_INT, ANY_INDEX, NULL, "latent of the anchor seed"),
+    OPTION("pair", SX_PARAM_STRING, "A,B: two members of the family"),
+    NUMBER("training", SX_PARAM_INT, ANY_INDEX, NULL, "entry of a training run"),
+};
+static const struct sx_param set_params[] = {
+    NUMBER("tau", SX_PARAM_REAL, 0, 1, NULL, "similarity threshold, strict"),
+    NUMBER("alive", SX_PARAM_REAL, -1, 1, NULL, "alignment cut; -1: all latents"),
+    CHOICE("counter", "anchored|clique|paper", NULL, "how seeds are counted"),
+    CHOICE("orphans", "on|off", NULL, "only latents without any partner"),
+    CHOICE("marked-only", "on|off", NULL, "only marked latents"),
+};
+static const struct sx_param rows_params[] = {
+    CHOICE("sort", SORT_KEYS, NULL, "column"),
+    FLAG("descending", "largest first"),
+    OPTION("filter", SX_PARAM_STRING, "filter expression; empty: all"),
+};
+static const struct sx_param sort_params[] = {
+    {.name = "key",
+     .kind = SX_PARAM_CHOICE,
+     .choices = SORT_KEYS,
+     .positional = true,
+     .required = true,
+     .help = "column"},
+    FLAG("descending", "largest first"),
+};
+static const struct sx_param filter_params[] = {
+    POSITIONAL("text", SX_PARAM_STRING, false, true, "filter expression; none: all rows"),
+};
+static const struct sx_param jump_params[] = {
+    POSITIONAL("text", SX_PARAM_STRING, false, true,
+               "latent number or filter expression; none: the last one again"),
+    FLAG("backward", "towards the top"),
+    NUMBER("count", SX_PARAM_INT, 1, 1000000, "1", "that many matches on"),
+};
+static const struct sx_param gallery_params[] = {
+    NUMBER("first", SX_PARAM_INT, ANY_INDEX, "0", "position in the features order of column 0"),
+    NUMBER("columns", SX_PARAM_INT, 1, 64, "10", "latents shown"),
+};
+static const struct sx_param curves_params[] = {
+    POSITIONAL("path", SX_PARAM_PATH, false, false, "curve file; default: the selected run"),
+};
+static const struct sx_param mark_params[] = {
+    NUMBER("latent", SX_PARAM_INT, ANY_INDEX, NULL, "default: the selected one"),
+    FLAG("clear", "remove all marks"),
+};
+static const struct sx_param match_family_params[] = {
+    NUMBER("other", SX_PARAM_INT, ANY_INDEX, NULL, "family whose survival curve to compare with"),
+};
+static const struct sx_param cancel_params[] = {
+    {.name = "id",
+     .kind = SX_PARAM_INT,
+     .positional = true,
+     .min = 1,
+     .max = 9e15,
+     .help = "number of the job; none: all"},
+};
+static const struct sx_param message_params[] = {
+    POSITIONAL("text", SX_PARAM_STRING, true, true, "what to say"),
+};
+static const struct sx_param export_params[] = {
+    POSITIONAL("file", SX_PARAM_PATH, true, false, "F.csv, F.json or F.match.h5"),
+    CHOICE("what", "rows|marked|curves|match", NULL,
+           "default: match for *.match.h5, rows for the others"),
+};
+
+/* Carried out by the program itself. */
+static const struct sx_param view_params[] = {
+    POSITIONAL(
+        "name", SX_PARAM_STRING, true, false,
+        "workspace, inspector, features, seeds, weights, gallery, training, jobs, log, help"),
+    POSITIONAL("path", SX_PARAM_PATH, false, true, "what to open (command line only)"),
+    {.name = "size",
+     .kind = SX_PARAM_STRING,
+     .unit = "COLUMNSxROWS",
+     .fallback = "120x40",
+     .help = "size of the printed screen"},
+    CHOICE("color", "none|16|256|truecolor", "none", "colours of the printed screen"),
+    FLAG("ascii", "no character beyond ASCII"),
+    FLAG("svg", "print a drawing instead of text"),
+    {.name = "do",
+     .kind = SX_PARAM_STRING,
+     .repeat = true,
+     .help = "a `:` line to carry out first, e.g. --do 'select --latent 3'"},
+};
+static const struct sx_param theme_params[] = {
+    POSITIONAL("name", SX_PARAM_STRING, true, false, "default, light, mono, high-contrast"),
+};
+static const struct sx_param save_params[] = {
+    POSITIONAL("file", SX_PARAM_PATH, true, false, "text file"),
+};
+static const struct sx_param copy_params[] = {
+    {.name = "what",
+     .kind = SX_PARAM_CHOICE,
+     .choices = "cell|row|screen",
+     .positional = true,
+     .fallback = "row",
+     .help = "what goes to the clipboard"},
+};
+static const struct sx_param play_params[] = {
+    POSITIONAL("file", SX_PARAM_PATH, true, false, "session script; - is stdin"),
+    FLAG("dry-run", "check the script, do nothing"),
+};
+static const struct sx_param config_params[] = {
+    FLAG("paths", "where files are looked for"),
+    FLAG("check", "check the user's files; errors name the line"),
+    FLAG("show", "the effective configuration"),
+};
+
+/* --- the table -------------------------------------------------------------------------------- */
+
+enum {
+    CLI = SX_CMD_CLI,
+    PROMPT = SX_CMD_PROMPT,
+    APP = SX_CMD_APP,
+    SUPERSEDE = SX_CMD_SUPERSEDE,
+    QUIET = SX_CMD_QUIET,
+};
+
+static const struct sx_command table[] = {
+    /* --- SAEs --- */
+    {
+        .name = "info",
+        .group = "SAEs",
+        .help = "what SAE files say and measure: format, shapes, norms, alignment, dead latents",
+        .details = "A folder is searched recursively; files that claim to be an SAE and cannot be "
+                   "read are listed with the reason. A path that names one broken file is an "
+                   "error. The decoder constraint is measured on the weights.",
+        .example = "sextant info runs/mnist --json",
+        PARAMS(info_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = CLI | PROMPT,
+        .run = sx_cmd_info_run,
+        .print = sx_cmd_info_print,
+    },
+    {
+        .name = "compare",
+        .group = "SAEs",
+        .help = "the largest difference per tensor of two SAEs in canonical form",
+        .example = "sextant compare ae.pt ae.safetensors",
+        PARAMS(compare_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = CLI | PROMPT,
+        .run = sx_cmd_compare_run,
+        .print = sx_cmd_compare_print,
+    },
+    {
+        .name = "convert",
+        .group = "SAEs",
+        .help = "write an SAE in another library's form",
+        .details = "A form that cannot hold the SAE exactly is refused with the reason.",
+        .example = "sextant convert ae.pt out/saelens --to saelens",
+        PARAMS(convert_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = CLI | PROMPT,
+        .run = sx_cmd_convert_run,
+        .print = sx_cmd_convert_print,
+    },
+    {
+        .name = "encode",
+        .group = "SAEs",
+        .help = "apply an SAE to activations: latents, reconstruction and fit",
+        .details = "The library's own input normalisation is included. The output holds `recon` "
+                   "[N,D] and the latents: `acts` [N,F] with --dense, else by row `indptr` [N+1], "
+                   "`indices`, `values`.",
+        .example = "sextant encode ae.pt --input x.npy --out f.npz --json",
+        PARAMS(encode_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = CLI | PROMPT,
+        .run = sx_cmd_encode_run,
+        .print = sx_cmd_encode_print,
+    },
+    {
+        .name = "card",
+        .group = "SAEs",
+        .help = "one latent: norms, alignment, neighbours, partners in other seeds",
+        .details = "On the command line: card SAE LATENT. In the explorer the selected family is "
+                   "meant: card --seed I --latent J.",
+        .example = "sextant card T_l2_s0.sae.h5 417 --json",
+        PARAMS(card_params),
+        .lane = SX_LANE_QUERY,
+        .flags = CLI | PROMPT | SUPERSEDE | QUIET,
+        .prepare = sx_cmd_card_prepare,
+        .run = sx_cmd_card_run,
+        .apply = sx_cmd_card_apply,
+        .print = sx_cmd_card_print,
+    },
+    {
+        .name = "match",
+        .group = "SAEs",
+        .help = "match SAEs across seeds: MMCS, paired, shared, always/sometimes/never",
+        .details = "Exact assignment on encoder and decoder separately; a latent is shared when "
+                   "both name the same partner and both similarities are above --tau. Folders "
+                   "stand for the SAEs inside.",
+        .example = "sextant match s0.sae.h5 s1.sae.h5 s2.sae.h5 --json",
+        PARAMS(match_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = CLI | PROMPT | SX_CMD_TABLE,
+        .run = sx_cmd_match_run,
+        .print = sx_cmd_match_print,
+    },
+    {
+        .name = "train",
+        .group = "SAEs",
+        .help = "train SAEs, all seeds of a family in one run",
+        .example = "sextant train examples/mnist/quick.yaml --set steps=500 --out runs/quick",
+        PARAMS(train_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = CLI | PROMPT | SX_CMD_STREAM,
+        .run = sx_cmd_train_run,
+        .print = sx_cmd_train_print,
+    },
+
+    /* --- session --- */
+    {
+        .name = "open",
+        .group = "Session",
+        .help = "open files and folders as the workspace",
+        .example = "open runs/mnist",
+        PARAMS(open_params),
+        .lane = SX_LANE_QUERY,
+        .flags = PROMPT | SUPERSEDE,
+        .prepare = sx_cmd_open_prepare,
+        .run = sx_cmd_open_run,
+        .apply = sx_cmd_open_apply,
+    },
+    {
+        .name = "rescan",
+        .group = "Session",
+        .help = "look at the same paths again",
+        .example = "rescan",
+        .lane = SX_LANE_QUERY,
+        .flags = PROMPT | SUPERSEDE,
+        .prepare = sx_cmd_rescan_prepare,
+        .run = sx_cmd_open_run,
+        .apply = sx_cmd_open_apply,
+    },
+    {
+        .name = "select",
+        .group = "Session",
+        .help = "move the selection: entry, family, seed, latent, pair, training run",
+        .example = "select --family 0 --seed 1 --latent 417",
+        PARAMS(select_params),
+        .lane = SX_LANE_UI,
+        .flags = PROMPT,
+        .prepare = sx_cmd_select_prepare,
+        .apply = sx_cmd_select_apply,
+    },
+    {
+        .name = "set",
+        .group = "Session",
+        .help = "change the threshold, the alive cut, the counter and the orphan filter",
+        .example = "set --tau 0.8 --counter clique",
+        PARAMS(set_params),
+        .lane = SX_LANE_UI,
+        .flags = PROMPT,
+        .apply = sx_cmd_set_apply,
+    },
+    {
+        .name = "load-family",
+        .group = "Session",
+        .help = "load every seed of the selected family",
+        .example = "load-family",
+        .lane = SX_LANE_QUERY,
+        .flags = PROMPT | SUPERSEDE,
+        .prepare = sx_cmd_load_family_prepare,
+        .run = sx_cmd_load_family_run,
+        .apply = sx_cmd_load_family_apply,
+    },
+    {
+        .name = "match-family",
+        .group = "Session",
+        .help = "match every pair of seeds of the selected family",
+        .example = "match-family --other 1",
+        PARAMS(match_family_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = PROMPT | SUPERSEDE,
+        .prepare = sx_cmd_match_family_prepare,
+        .run = sx_cmd_match_family_run,
+        .apply = sx_cmd_match_family_apply,
+    },
+    {
+        .name = "rows",
+        .group = "Session",
+        .help = "order and filter the features table",
+        .example = "rows --sort similarity --descending --filter 'alive & sim>.5'",
+        PARAMS(rows_params),
+        .lane = SX_LANE_UI,
+        .flags = PROMPT,
+        .prepare = sx_cmd_rows_prepare,
+        .apply = sx_cmd_rows_apply,
+    },
+    {
+        .name = "sort",
+        .group = "Session",
+        .help = "order the features table",
+        .example = "sort align --descending",
+        PARAMS(sort_params),
+        .lane = SX_LANE_UI,
+        .flags = PROMPT,
+        .apply = sx_cmd_rows_apply,
+    },
+    {
+        .name = "filter",
+        .group = "Session",
+        .help = "show only latents for which an expression holds",
+        .example = "filter alive & sim>.5 & align<0.3",
+        PARAMS(filter_params),
+        .lane = SX_LANE_UI,
+        .flags = PROMPT,
+        .prepare = sx_cmd_rows_prepare,
+        .apply = sx_cmd_rows_apply,
+    },
+    {
+        .name = "jump",
+        .group = "Session",
+        .help = "select the next latent for which an expression holds, or a latent by number",
+        .example = "jump orphan & align>0.9",
+        PARAMS(jump_params),
+        .lane = SX_LANE_UI,
+        .flags = PROMPT,
+        .prepare = sx_cmd_jump_prepare,
+        .apply = sx_cmd_jump_apply,
+    },
+    {
+        .name = "gallery",
+        .group = "Session",
+        .help = "weights of latents as images, a row a seed",
+        .example = "gallery --first 0 --columns 10",
+        PARAMS(gallery_params),
+        .lane = SX_LANE_QUERY,
+        .flags = PROMPT | SUPERSEDE | QUIET,
+        .prepare = sx_cmd_gallery_prepare,
+        .run = sx_cmd_gallery_run,
+        .apply = sx_cmd_gallery_apply,
+    },
+    {
+        .name = "curves",
+        .group = "Session",
+        .help = "read the curves of a training run",
+        .example = "curves runs/quick",
+        PARAMS(curves_params),
+        .lane = SX_LANE_QUERY,
+        .flags = PROMPT | SUPERSEDE | QUIET,
+        .prepare = sx_cmd_curves_prepare,
+        .run = sx_cmd_curves_run,
+        .apply = sx_cmd_curves_apply,
+    },
+    {
+        .name = "mark",
+        .group = "Session",
+        .help = "toggle the mark of a latent",
+        .example = "mark --latent 417",
+        PARAMS(mark_params),
+        .lane = SX_LANE_UI,
+        .flags = PROMPT,
+        .prepare = sx_cmd_mark_prepare,
+        .apply = sx_cmd_mark_apply,
+    },
+    {
+        .name = "export",
+        .group = "Session",
+        .help = "write rows, marked rows, curves or the matching to a file",
+        .example = "export shared.csv --what rows",
+        PARAMS(export_params),
+        .lane = SX_LANE_QUERY,
+        .flags = PROMPT,
+        .prepare = sx_cmd_export_prepare,
+        .run = sx_cmd_export_run,
+        .apply = sx_cmd_export_apply,
+    },
+    {
+        .name = "cancel",
+        .group = "Session",
+        .help = "stop a job, or all",
+        .example = "cancel 3",
+        PARAMS(cancel_params),
+        .lane = SX_LANE_UI,
+        .flags = PROMPT,
+        .apply = sx_cmd_cancel_apply,
+    },
+    {
+        .name = "message",
+        .group = "Session",
+        .help = "put text on the last line",
+        .example = "message saved",
+        PARAMS(message_params),
+        .lane = SX_LANE_UI,
+        .flags = PROMPT | SX_CMD_HIDDEN,
+        .apply = sx_cmd_message_apply,
+    },
+
+    /* --- the program --- */
+    {
+        .name = "view",
+        .group = "Terminal",
+        .help = "show a screen, or print it",
+        .example = "sextant view features runs/mnist --size 120x40",
+        PARAMS(view_params),
+        .flags = CLI | PROMPT | SX_CMD_TABLE | APP,
+    },
+    {
+        .name = "play",
+        .group = "Terminal",
+        .help = "replay a session",
+        .example = "sextant play session.txt",
+        PARAMS(play_params),
+        .flags = CLI | APP,
+    },
+    {
+        .name = "config",
+        .group = "Terminal",
+        .help = "paths, check and effective values of the configuration",
+        .example = "sextant config --check",
+        PARAMS(config_params),
+        .flags = CLI | APP,
+    },
+    {
+        .name = "doctor",
+        .group = "Terminal",
+        .help = "what a bug report needs, and a short self test",
+        .example = "sextant doctor",
+        .flags = CLI | APP,
+    },
+    {
+        .name = "theme",
+        .group = "Terminal",
+        .help = "change the colours",
+        .example = "theme high-contrast",
+        PARAMS(theme_params),
+        .flags = PROMPT | APP,
+    },
+    {
+        .name = "save",
+        .group = "Terminal",
+        .help = "write the screen to a text file",
+        .example = "save screen.txt",
+        PARAMS(save_params),
+        .flags = PROMPT | APP,
+    },
+    {
+        .name = "copy",
+        .group = "Terminal",
+        .help = "put a cell, a row or the screen on the clipboard",
+        .example = "copy row",
+        PARAMS(copy_params),
+        .flags = PROMPT | APP,
+    },
+    {
+        .name = "cmd",
+        .group = "Terminal",
+        .help = "show the command line that prints this view",
+        .example = "cmd",
+        .flags = PROMPT | APP,
+    },
+    {
+        .name = "help",
+        .group = "Terminal",
+        .help = "explain this screen",
+        .example = "help",
+        .flags = PROMPT | APP,
+    },
+    {
+        .name = "quit",
+        .group = "Terminal",
+        .help = "leave",
+        .example = "quit",
+        .flags = PROMPT | APP,
+    },
+};
+
+const struct sx_command *sx_command_at(size_t i)
+{
+    return i < COUNT(table) ? &table[i] : NULL;
+}
+
+const struct sx_command *sx_command_find(const char *name)
+{
+    for (size_t i = 0; i < COUNT(table); i++)
+        if (strcmp(table[i].name, name) == 0)
+            return &table[i];
+    return NULL;
+}

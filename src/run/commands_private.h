@@ -1,0 +1,76 @@
+/* What the command table refers to: prepare, run, apply and print of each command, by file. */
+#ifndef SEXTANT_RUN_COMMANDS_PRIVATE_H
+#define SEXTANT_RUN_COMMANDS_PRIVATE_H
+
+#include "sextant/run/command.h"
+
+#define SX_PREPARE(name)                                                                           \
+    enum sx_status sx_cmd_##name##_prepare(struct sx_session *session, struct sx_job *job,         \
+                                           struct sx_error *err)
+#define SX_RUN(name) enum sx_status sx_cmd_##name##_run(struct sx_job *job, struct sx_error *err)
+#define SX_APPLY(name) void sx_cmd_##name##_apply(struct sx_session *session, struct sx_job *job)
+#define SX_PRINT(name)                                                                             \
+    void sx_cmd_##name##_print(const struct sx_value *document, struct sx_str *out)
+
+/* commands_sae.c */
+SX_RUN(info);
+SX_PRINT(info);
+SX_RUN(compare);
+SX_PRINT(compare);
+SX_RUN(convert);
+SX_PRINT(convert);
+SX_RUN(encode);
+SX_PRINT(encode);
+
+/* commands_card.c */
+SX_PREPARE(card);
+SX_RUN(card);
+SX_APPLY(card);
+SX_PRINT(card);
+SX_PREPARE(gallery);
+SX_RUN(gallery);
+SX_APPLY(gallery);
+
+/* commands_match.c */
+SX_RUN(match);
+SX_PRINT(match);
+SX_PREPARE(match_family);
+SX_RUN(match_family);
+SX_APPLY(match_family);
+
+/* commands_train.c */
+SX_RUN(train);
+SX_PRINT(train);
+SX_PREPARE(curves);
+SX_RUN(curves);
+SX_APPLY(curves);
+
+/* commands_session.c */
+SX_PREPARE(select);
+SX_APPLY(select);
+SX_PREPARE(set);
+SX_APPLY(set);
+SX_PREPARE(rows);
+SX_APPLY(rows);
+SX_PREPARE(jump);
+SX_APPLY(jump);
+SX_PREPARE(mark);
+SX_APPLY(mark);
+SX_APPLY(cancel);
+SX_APPLY(message);
+
+/* commands_open.c */
+SX_PREPARE(open);
+SX_PREPARE(rescan);
+SX_RUN(open);
+SX_APPLY(open);
+SX_PREPARE(load_family);
+SX_RUN(load_family);
+SX_APPLY(load_family);
+
+/* commands_export.c */
+SX_PREPARE(export);
+SX_RUN(export);
+SX_APPLY(export);
+
+#endif
