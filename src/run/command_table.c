@@ -32,7 +32,7 @@
         .help = help_                                                                              \
     }
 
-#define ANY_INDEX 0, 4294967295.0
+#define MAX_INDEX 4294967295.0
 #define SORT_KEYS "latent|align|enc-norm|dec-norm|similarity|margin|category"
 
 static const struct sx_param info_params[] = {
@@ -79,9 +79,10 @@ static const struct sx_param card_params[] = {
      .kind = SX_PARAM_INT,
      .positional = true,
      .min = 0,
-     .max = 4294967295.0,
+     .max = MAX_INDEX,
      .help = "which latent; in the explorer the selected one by default"},
-    NUMBER("seed", SX_PARAM_INT, ANY_INDEX, NULL, "member of the selected family (explorer only)"),
+    NUMBER("seed", SX_PARAM_INT, 0, MAX_INDEX, NULL,
+           "member of the selected family (explorer only)"),
     {.name = "against",
      .kind = SX_PARAM_PATH,
      .repeat = true,
@@ -92,12 +93,12 @@ static const struct sx_param open_params[] = {
     POSITIONAL("path", SX_PARAM_PATH, true, true, "files and folders, searched recursively"),
 };
 static const struct sx_param select_params[] = {
-    NUMBER("entry", SX_PARAM_INT, ANY_INDEX, NULL, "entry of the workspace"),
-    NUMBER("family", SX_PARAM_INT, ANY_INDEX, NULL, "family of the workspace"),
-    NUMBER("seed", SX_PARAM_INT, ANY_INDEX, NULL, "anchor seed: member of the family"),
-    NUMBER("latent", SX_PARAM_INT, ANY_INDEX, NULL, "latent of the anchor seed"),
+    NUMBER("entry", SX_PARAM_INT, 0, MAX_INDEX, NULL, "entry of the workspace"),
+    NUMBER("family", SX_PARAM_INT, 0, MAX_INDEX, NULL, "family of the workspace"),
+    NUMBER("seed", SX_PARAM_INT, 0, MAX_INDEX, NULL, "anchor seed: member of the family"),
+    NUMBER("latent", SX_PARAM_INT, 0, MAX_INDEX, NULL, "latent of the anchor seed"),
     OPTION("pair", SX_PARAM_STRING, "A,B: two members of the family"),
-    NUMBER("training", SX_PARAM_INT, ANY_INDEX, NULL, "entry of a training run"),
+    NUMBER("training", SX_PARAM_INT, 0, MAX_INDEX, NULL, "entry of a training run"),
 };
 static const struct sx_param set_params[] = {
     NUMBER("tau", SX_PARAM_REAL, 0, 1, NULL, "similarity threshold, strict"),
@@ -130,18 +131,19 @@ static const struct sx_param jump_params[] = {
     NUMBER("count", SX_PARAM_INT, 1, 1000000, "1", "that many matches on"),
 };
 static const struct sx_param gallery_params[] = {
-    NUMBER("first", SX_PARAM_INT, ANY_INDEX, "0", "position in the features order of column 0"),
+    NUMBER("first", SX_PARAM_INT, 0, MAX_INDEX, "0", "position in the features order of column 0"),
     NUMBER("columns", SX_PARAM_INT, 1, 64, "10", "latents shown"),
 };
 static const struct sx_param curves_params[] = {
     POSITIONAL("path", SX_PARAM_PATH, false, false, "curve file; default: the selected run"),
 };
 static const struct sx_param mark_params[] = {
-    NUMBER("latent", SX_PARAM_INT, ANY_INDEX, NULL, "default: the selected one"),
+    NUMBER("latent", SX_PARAM_INT, 0, MAX_INDEX, NULL, "default: the selected one"),
     FLAG("clear", "remove all marks"),
 };
 static const struct sx_param match_family_params[] = {
-    NUMBER("other", SX_PARAM_INT, ANY_INDEX, NULL, "family whose survival curve to compare with"),
+    NUMBER("other", SX_PARAM_INT, 0, MAX_INDEX, NULL,
+           "family whose survival curve to compare with"),
 };
 static const struct sx_param cancel_params[] = {
     {.name = "id",
