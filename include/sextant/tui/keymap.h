@@ -11,7 +11,7 @@
 #include "sextant/base/value.h"
 #include "sextant/tui/key.h"
 
-struct sx_binding {
+struct sx_key_binding {
     const char *context; /* "global", "table", a view's name */
     const char *key;     /* sx_key_parse notation */
     const char *request; /* NULL or "none" in a user's file takes the key away */
@@ -27,7 +27,7 @@ void sx_keymap_free(struct sx_keymap *map); /* NULL is fine */
 
 /* Add a table (the strings are borrowed for the life of the map). A key bound twice in one context
  * and a key that does not parse are programming errors. */
-void sx_keymap_add(struct sx_keymap *map, const struct sx_binding *bindings, size_t count);
+void sx_keymap_add(struct sx_keymap *map, const struct sx_key_binding *bindings, size_t count);
 
 /* Override from a user's file: {context: {key: request, …}, …}. `known` (NULL: all are) says
  * whether a request exists; unknown contexts, keys and requests are errors with label:line, and
@@ -39,9 +39,14 @@ enum sx_status sx_keymap_load(struct sx_keymap *map, const char *path,
                               bool (*known)(const char *request),
                               struct sx_error *err) SX_MUST_CHECK;
 
+/* The moves that tables, heatmaps and pagers answer (down, up, left, right, page-down, page-up,
+ * half-down, half-up, first, last) on arrows and vi keys, in context "move". */
+const struct sx_key_binding *sx_keymap_moves(size_t *count);
+
 /* The binding of a key; contexts[0] is asked first. NULL: none. */
-const struct sx_binding *sx_keymap_find(const struct sx_keymap *map, const char *const *contexts,
-                                        size_t n_contexts, struct sx_key key);
+const struct sx_key_binding *sx_keymap_find(const struct sx_keymap *map,
+                                            const char *const *contexts, size_t n_contexts,
+                                            struct sx_key key);
 
 /* Count prefixes: 12j. */
 struct sx_key_state {
@@ -50,14 +55,14 @@ struct sx_key_state {
 /* Feed one key. A digit (not a leading 0) that no context binds adds to the count and gives NULL.
  * Otherwise the binding or NULL; *count is the count typed before it (0: none) and the state is
  * clear again. Counts stop at 9,999,999. */
-const struct sx_binding *sx_keymap_feed(const struct sx_keymap *map, struct sx_key_state *state,
-                                        const char *const *contexts, size_t n_contexts,
-                                        struct sx_key key, unsigned *count);
+const struct sx_key_binding *sx_keymap_feed(const struct sx_keymap *map, struct sx_key_state *state,
+                                            const char *const *contexts, size_t n_contexts,
+                                            struct sx_key key, unsigned *count);
 
 /* All bindings in force in these contexts, shadowed ones left out, in the order of the tables.
  * Stores at most `max`; returns how many there are. */
 size_t sx_keymap_list(const struct sx_keymap *map, const char *const *contexts, size_t n_contexts,
-                      const struct sx_binding **out, size_t max);
+                      const struct sx_key_binding **out, size_t max);
 
 /* The key that a request has in these contexts ("" when none), for texts like "press m to match".*/
 const char *sx_keymap_key_of(const struct sx_keymap *map, const char *const *contexts,

@@ -64,9 +64,9 @@ void sx_table_move(struct sx_table_state *state, size_t n_rows, long delta);
 void sx_table_page(struct sx_table_state *state, size_t n_rows, double pages); /* ±1, ±0.5 */
 void sx_table_goto(struct sx_table_state *state, size_t n_rows, size_t row);   /* clamped */
 void sx_table_move_column(const struct sx_table *table, struct sx_table_state *state, int delta);
-/* Generic requests: move-down, move-up, page-down, page-up, half-down, half-up, first, last,
- * column-left, column-right; with a count (0: none): goes to that row (first, last) or repeats.
- * False: not a request for a table. */
+/* Generic requests: down, up, page-down, page-up, half-down, half-up, first, last, left, right
+ * (columns); a count (0: none) repeats, or is the row to go to, from 1 (first, last). False: not a
+ * request for a table. */
 bool sx_table_request(const struct sx_table *table, struct sx_table_state *state,
                       const char *request, unsigned count);
 /* What stands at x, y of a canvas w columns wide. *row = (size_t)-1 on the header; false: nothing

@@ -20,7 +20,7 @@ void sx_breadcrumb(struct sx_canvas *cv, int y, const char *const *part, size_t 
                    const char *right, bool busy);
 
 /* The keys that matter, as many as fit, in order. */
-void sx_keybar(struct sx_canvas *cv, int y, const struct sx_binding *const *binding, size_t n);
+void sx_keybar(struct sx_canvas *cv, int y, const struct sx_key_binding *const *binding, size_t n);
 /* From the keymap: bindings with a label. */
 void sx_keybar_of(struct sx_canvas *cv, int y, const struct sx_keymap *map,
                   const char *const *contexts, size_t n_contexts);
