@@ -54,19 +54,24 @@ void sx_str_append_char(struct sx_str *s, char c)
     sx_str_append_len(s, &c, 1);
 }
 
-void sx_str_printf(struct sx_str *s, const char *fmt, ...)
+void sx_str_vprintf(struct sx_str *s, const char *fmt, va_list args)
 {
-    va_list args;
     va_list again;
-    va_start(args, fmt);
     va_copy(again, args);
     int len = vsnprintf(NULL, 0, fmt, args);
-    va_end(args);
     SX_ASSERT(len >= 0);
     reserve(s, (size_t)len);
     vsnprintf(s->data + s->len, (size_t)len + 1, fmt, again);
     va_end(again);
     s->len += (size_t)len;
+}
+
+void sx_str_printf(struct sx_str *s, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    sx_str_vprintf(s, fmt, args);
+    va_end(args);
 }
 
 char *sx_str_take(struct sx_str *s)

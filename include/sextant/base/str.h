@@ -3,6 +3,7 @@
 #ifndef SEXTANT_BASE_STR_H
 #define SEXTANT_BASE_STR_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 #include "sextant/base/status.h"
@@ -22,6 +23,7 @@ void sx_str_append(struct sx_str *s, const char *text);
 void sx_str_append_len(struct sx_str *s, const char *bytes, size_t len);
 void sx_str_append_char(struct sx_str *s, char c);
 void sx_str_printf(struct sx_str *s, const char *fmt, ...) SX_PRINTF(2, 3);
+void sx_str_vprintf(struct sx_str *s, const char *fmt, va_list args) SX_PRINTF(2, 0);
 char *sx_str_take(struct sx_str *s); /* the caller owns the result (sx_free); *s becomes empty */
 
 #endif
