@@ -1,0 +1,347 @@
+/* Column generation. One pass over all pairs keeps the K best of every row and every column; the
+ * sparse problem on those is solved exactly; its duals are then held against the pairs left out.
+ * A pair that is no candidate is below the K-th best of its row and of its column, so only rows and
+ * columns whose dual is smaller than that need to be looked at again. Pairs that violate the duals
+ * join the sparse problem, which is solved again from where it stood, until there are none: then
+ * the duals prove the pairing optimal among all pairs.
+ *
+ * Similarities are not negative, so "everything is paired" and "pair what pays" have the same
+ * optimum: the solver may leave rows single, and what it leaves is similar to nothing. */
+#include "sextant/core/assignment.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "best.h"
+#include "sextant/base/alloc.h"
+#include "sparse_assignment.h"
+
+enum { DEFAULT_CANDIDATES = 32, FIRST_ADDITIONS = 16, MOST_ADDITIONS = 128 };
+
+/* Relative slack of the float floors, so that rounding hides no violation from the exact test. */
+#define FLOOR_SLACK 2.5e-7
+
+/* A pair of the sparse problem can violate the duals only by the rounding of its product, which may
+ * differ between tiles; anything larger must be a new pair. */
+#define ROUNDING 1e-5
+
+struct problem {
+    size_t n, m, d, k;
+    bool is_signed, check_all;
+    float *ua, *ub;            /* [N,D], [M,D] unit rows */
+    double *scale_a, *scale_b; /* [N], [M] */
+    struct sx_graph graph;
+    uint32_t *rows, *cols;        /* those to be priced */
+    float *row_floor, *col_floor; /* [N], [M] */
+    uint32_t *slot;               /* [N] position in rows */
+    double *excess;               /* [N] violation by rounding */
+    struct sx_best violators;     /* per priced row */
+    size_t violations;
+};
+
+static void problem_release(struct problem *p)
+{
+    sx_free(p->ua);
+    sx_free(p->ub);
+    sx_free(p->scale_a);
+    sx_free(p->scale_b);
+    sx_graph_release(&p->graph);
+    sx_free(p->rows);
+    sx_free(p->cols);
+    sx_free(p->row_floor);
+    sx_free(p->col_floor);
+    sx_free(p->slot);
+    sx_free(p->excess);
+    sx_best_release(&p->violators);
+}
+
+static enum sx_status problem_init(struct problem *p, const float *a, const float *b,
+                                   struct sx_error *err)
+{
+    size_t n = p->n, m = p->m, d = p->d;
+    p->ua = sx_alloc_big(n, d * sizeof *p->ua);
+    p->ub = sx_alloc_big(m, d * sizeof *p->ub);
+    p->scale_a = sx_alloc_big(n, sizeof *p->scale_a);
+    p->scale_b = sx_alloc_big(m, sizeof *p->scale_b);
+    p->rows = sx_alloc_big(n, sizeof *p->rows);
+    p->cols = sx_alloc_big(m, sizeof *p->cols);
+    p->row_floor = sx_alloc_big(n, sizeof *p->row_floor);
+    p->col_floor = sx_alloc_big(m, sizeof *p->col_floor);
+    p->slot = sx_alloc_big(n, sizeof *p->slot);
+    p->excess = sx_calloc_big(n, sizeof *p->excess);
+    if (!p->ua || !p->ub || !p->scale_a || !p->scale_b || !p->rows || !p->cols || !p->row_floor ||
+        !p->col_floor || !p->slot || !p->excess)
+        return sx_fail(err, SX_ERR_NOMEM, "no memory to match %zu x %zu rows of %zu", n, m, d);
+    enum sx_status status = sx_unit_rows(a, n, d, p->ua, p->scale_a, err);
+    if (status != SX_OK)
+        return sx_fail_prefix(err, status, "first matrix");
+    status = sx_unit_rows(b, m, d, p->ub, p->scale_b, err);
+    if (status != SX_OK)
+        return sx_fail_prefix(err, status, "second matrix");
+    return sx_graph_init(&p->graph, n, m, err);
+}
+
+static void add_candidates(struct problem *p, const struct sx_candidates *of_row,
+                           const struct sx_candidates *of_col)
+{
+    for (size_t i = 0; i < p->n; i++)
+        for (size_t t = 0; t < p->k && of_row->index[i * p->k + t] >= 0; t++)
+            sx_graph_add(&p->graph, i, (size_t)of_row->index[i * p->k + t],
+                         of_row->sim[i * p->k + t]);
+    for (size_t j = 0; j < p->m; j++)
+        for (size_t t = 0; t < p->k && of_col->index[j * p->k + t] >= 0; t++)
+            sx_graph_add(&p->graph, (size_t)of_col->index[j * p->k + t], j,
+                         of_col->sim[j * p->k + t]);
+}
+
+/* --- pricing -----------------------------------------------------------------------------------
+ */
+
+static const float *find_edge(const struct sx_graph *g, size_t i, size_t j)
+{
+    for (uint32_t e = g->row.start[i]; e < g->row.start[i + 1]; e++)
+        if (g->row.to[e] == j)
+            return &g->row.weight[e];
+    return NULL;
+}
+
+static uint32_t mix(size_t i, size_t j)
+{
+    uint64_t x = ((uint64_t)i << 32 | (uint64_t)j) * 0x9E3779B97F4A7C15U;
+    x ^= x >> 29;
+    x *= 0xBF58476D1CE4E5B9U;
+    return (uint32_t)(x >> 40);
+}
+
+/* Orders by violation to about 1 %, then at random: among many equal pairs every row must bring
+ * different columns, or the sparse problem would grow by the same few columns each round. */
+static uint64_t violator_key(double violation, size_t i, size_t j)
+{
+    float f = (float)violation;
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return (uint64_t)(bits & 0xFFFF0000U) << 32 | (uint64_t)(mix(i, j) & 0xFFFFU) << 32 |
+           (uint32_t)j;
+}
+
+static float key_sim_floor(double dual)
+{
+    return (float)(dual * (1 - FLOOR_SLACK));
+}
+
+static void take_pair(void *user, size_t i, size_t j, float sim)
+{
+    struct problem *p = user;
+    double violation = sx_graph_round(sim) - p->graph.row.dual[i] - p->graph.col.dual[j];
+    if (violation <= 0)
+        return;
+    if (violation < ROUNDING && find_edge(&p->graph, i, j)) {
+        p->excess[i] = fmax(p->excess[i], violation);
+        return;
+    }
+    p->violations++;
+    sx_best_push(&p->violators, p->slot[i], violator_key(violation, i, j));
+}
+
+/* Hold the duals against all pairs; collect up to `additions` violating pairs a row. */
+static enum sx_status price(struct problem *p, const struct sx_candidates *of_row,
+                            const struct sx_candidates *of_col, bool everything, size_t additions,
+                            struct sx_certificate *cert, struct sx_task *task, struct sx_error *err)
+{
+    size_t n = 0, m = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        double dual = p->graph.row.dual[i];
+        p->row_floor[i] = key_sim_floor(dual);
+        p->excess[i] = 0;
+        if (everything || dual < (double)of_row->bound[i]) {
+            p->slot[i] = (uint32_t)n;
+            p->rows[n++] = (uint32_t)i;
+        }
+    }
+    for (size_t j = 0; j < p->m; j++) {
+        double dual = p->graph.col.dual[j];
+        p->col_floor[j] = key_sim_floor(dual);
+        if (everything || dual < (double)of_col->bound[j])
+            p->cols[m++] = (uint32_t)j;
+    }
+    p->violations = 0;
+    cert->pairs_priced = (uint64_t)n * m;
+    cert->pairs_bounded = (uint64_t)p->n * p->m - cert->pairs_priced;
+    sx_best_release(&p->violators);
+    if (n == 0 || m == 0)
+        return SX_OK;
+    if (!sx_best_init(&p->violators, n, additions))
+        return sx_fail(err, SX_ERR_NOMEM, "no memory for %zu rows' violating pairs", n);
+    return sx_similarity_above(p->ua, p->rows, n, p->ub, p->cols, m, p->d, p->is_signed,
+                               p->row_floor, p->col_floor, take_pair, p, task, err);
+}
+
+/* The violating pairs' similarities come from the same product, so they are computed again. */
+static void add_violators(struct problem *p)
+{
+    for (size_t r = 0; r < p->violators.rows; r++) {
+        sx_best_cut(&p->violators, r);
+        size_t i = p->rows[r];
+        for (uint32_t t = 0; t < p->violators.count[r]; t++) {
+            size_t j = (uint32_t)p->violators.keys[r * 2 * p->violators.k + t];
+            double sim = sx_row_cosine(p->ua + i * p->d, 1, p->ub + j * p->d, 1, p->d);
+            sim = p->is_signed ? fmax(sim, 0) : fabs(sim);
+            sx_graph_add(&p->graph, i, j, (float)sim);
+        }
+    }
+}
+
+static enum sx_status solve(struct problem *p, const struct sx_candidates *of_row,
+                            const struct sx_candidates *of_col, struct sx_certificate *cert,
+                            struct sx_task *task, struct sx_error *err)
+{
+    size_t additions = FIRST_ADDITIONS;
+    bool everything = false;
+    for (;;) {
+        SX_TRY(sx_graph_solve(&p->graph, task, err));
+        cert->rounds++;
+        SX_TRY(price(p, of_row, of_col, everything, additions, cert, task, err));
+        if (p->violations == 0 && p->check_all && !everything) {
+            everything = true;
+            SX_TRY(price(p, of_row, of_col, everything, additions, cert, task, err));
+        }
+        if (p->violations == 0)
+            return SX_OK;
+        add_violators(p);
+        if (additions < MOST_ADDITIONS)
+            additions *= 2;
+    }
+}
+
+/* --- results -----------------------------------------------------------------------------------
+ */
+
+static enum sx_status certify(const struct problem *p, struct sx_certificate *cert,
+                              struct sx_error *err)
+{
+    const struct sx_graph *g = &p->graph;
+    cert->edges = g->n_edges;
+    for (size_t i = 0; i < p->n; i++) {
+        cert->dual += g->row.dual[i] + p->excess[i];
+        cert->max_violation = fmax(cert->max_violation, p->excess[i]);
+        if (g->row.match[i] < 0)
+            continue;
+        const float *weight = find_edge(g, i, (size_t)g->row.match[i]);
+        SX_ASSERT(weight);
+        cert->primal += (double)*weight;
+    }
+    for (size_t j = 0; j < p->m; j++)
+        cert->dual += g->col.dual[j];
+    cert->gap = cert->dual - cert->primal;
+    if (!(cert->gap <= 1e-6 * (double)(p->n + p->m)))
+        return sx_fail(err, SX_ERR_NUMERIC,
+                       "the assignment's certificate does not hold: primal %.9g, dual %.9g",
+                       cert->primal, cert->dual);
+    return SX_OK;
+}
+
+static void pair_up(struct sx_assignment *out, size_t i, size_t j)
+{
+    out->col_of_row[i] = (int32_t)j;
+    out->row_of_col[j] = (int32_t)i;
+}
+
+/* What is similar to nothing: the same index first, then in order. */
+static void pair_leftovers(struct sx_assignment *out)
+{
+    for (size_t i = 0; i < out->n && i < out->m; i++)
+        if (out->col_of_row[i] < 0 && out->row_of_col[i] < 0)
+            pair_up(out, i, i);
+    size_t j = 0;
+    for (size_t i = 0; i < out->n; i++) {
+        if (out->col_of_row[i] >= 0)
+            continue;
+        while (j < out->m && out->row_of_col[j] >= 0)
+            j++;
+        if (j == out->m)
+            return;
+        pair_up(out, i, j);
+    }
+}
+
+static float exact_sim(const struct problem *p, const float *a, const float *b, size_t i, size_t j)
+{
+    double c = sx_row_cosine(a + i * p->d, p->scale_a[i], b + j * p->d, p->scale_b[j], p->d);
+    return (float)(p->is_signed ? fmax(c, 0) : fabs(c));
+}
+
+static void sharpen(const struct problem *p, const float *a, const float *b,
+                    struct sx_assignment *out)
+{
+    size_t k = p->k, two = k < 2 ? k : 2;
+    for (size_t i = 0; i < p->n; i++) {
+        out->sim[i] =
+            out->col_of_row[i] < 0 ? 0.0F : exact_sim(p, a, b, i, (size_t)out->col_of_row[i]);
+        for (size_t t = i * k; t < i * k + two && out->of_row.index[t] >= 0; t++)
+            out->of_row.sim[t] = exact_sim(p, a, b, i, (size_t)out->of_row.index[t]);
+    }
+    for (size_t j = 0; j < p->m; j++)
+        for (size_t t = j * k; t < j * k + two && out->of_col.index[t] >= 0; t++)
+            out->of_col.sim[t] = exact_sim(p, a, b, (size_t)out->of_col.index[t], j);
+}
+
+static enum sx_status fill_result(struct problem *p, const float *a, const float *b,
+                                  struct sx_assignment *out, struct sx_error *err)
+{
+    SX_TRY(certify(p, &out->certificate, err));
+    /* The graph's arrays become the result's. */
+    out->col_of_row = p->graph.row.match;
+    out->row_of_col = p->graph.col.match;
+    out->u = p->graph.row.dual;
+    out->v = p->graph.col.dual;
+    p->graph.row.match = p->graph.col.match = NULL;
+    p->graph.row.dual = p->graph.col.dual = NULL;
+    out->sim = sx_alloc_big(p->n, sizeof *out->sim);
+    if (!out->sim)
+        return sx_fail(err, SX_ERR_NOMEM, "no memory to match %zu rows", p->n);
+    pair_leftovers(out);
+    sharpen(p, a, b, out);
+    return SX_OK;
+}
+
+enum sx_status sx_assign_cosine(const float *a, size_t n, const float *b, size_t m, size_t d,
+                                const struct sx_assign_options *options, struct sx_task *task,
+                                struct sx_assignment *out, struct sx_error *err)
+{
+    *out = (struct sx_assignment){.n = n, .m = m};
+    if (n == 0 || m == 0 || d == 0)
+        return sx_fail(err, SX_ERR_SHAPE, "nothing to match: %zu x %zu rows of %zu", n, m, d);
+    struct problem p = {.n = n, .m = m, .d = d};
+    p.k = options && options->candidates ? options->candidates : DEFAULT_CANDIDATES;
+    p.is_signed = options && options->is_signed;
+    p.check_all = options && options->check_all;
+    uint64_t pass_work = SX_ASSIGN_WORK * 4 / 5;
+    enum sx_status status = problem_init(&p, a, b, err);
+    if (status == SX_OK)
+        status = sx_similarity_candidates(p.ua, n, p.ub, m, d, p.k, p.is_signed, pass_work,
+                                          &out->of_row, &out->of_col, task, err);
+    if (status == SX_OK) {
+        add_candidates(&p, &out->of_row, &out->of_col);
+        status = solve(&p, &out->of_row, &out->of_col, &out->certificate, task, err);
+    }
+    if (status == SX_OK)
+        status = fill_result(&p, a, b, out, err);
+    if (status == SX_OK && task)
+        atomic_fetch_add(&task->done, SX_ASSIGN_WORK - pass_work);
+    problem_release(&p);
+    if (status != SX_OK)
+        sx_assignment_release(out);
+    return status;
+}
+
+void sx_assignment_release(struct sx_assignment *x)
+{
+    sx_free(x->col_of_row);
+    sx_free(x->row_of_col);
+    sx_free(x->sim);
+    sx_free(x->u);
+    sx_free(x->v);
+    sx_candidates_release(&x->of_row);
+    sx_candidates_release(&x->of_col);
+    *x = (struct sx_assignment){0};
+}
