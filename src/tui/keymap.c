@@ -78,7 +78,7 @@ static const struct sx_key_binding *make_binding(struct sx_keymap *map, const ch
     binding->group = "Your keys";
     for (size_t i = 0; i < map->n_tables; i++) {
         const struct sx_key_binding *first = map->entry[i].binding;
-        if (strcmp(first->request, request) == 0) {
+        if (first->request && strcmp(first->request, request) == 0) {
             binding->label = first->label;
             binding->help = first->help;
             binding->group = first->group;
