@@ -77,7 +77,7 @@ struct sx_job {
     struct sx_value *args; /* owned map: every parameter with its default filled in */
     struct sx_task task;
     uint64_t id;
-    uint64_t generation; /* results older than the newest of the same command are dropped */
+    uint64_t generation; /* of its slot: with SX_CMD_SUPERSEDE older results are dropped */
     enum sx_status status;
     struct sx_error error;
     struct sx_value *document; /* owned */
@@ -120,8 +120,8 @@ void sx_command_quote(const char *text, struct sx_str *out);
 /* Usage text of one command, and of all (by group). */
 void sx_command_usage(const struct sx_command *command, struct sx_str *out);
 void sx_command_usage_all(struct sx_str *out);
-/* Completions of a partial `:` line: up to `max` candidates into `out` (a list of strings). Paths
- * are completed from the file system. */
+/* Completions of a partial `:` line: up to `max` whole lines (a list of strings, the caller frees)
+ * in which the last word is completed. Paths come from the file system. */
 struct sx_value *sx_command_complete(const char *partial, size_t max);
 
 #endif

@@ -1,0 +1,9 @@
+#ifndef SEXTANT_RUN_RUN_PRIVATE_H
+#define SEXTANT_RUN_RUN_PRIVATE_H
+
+#include "sextant/run/run.h"
+
+/* The engine around a session; for the command that talks to the engine itself (cancel). */
+struct sx_run *sx_run_of(struct sx_session *session);
+
+#endif
