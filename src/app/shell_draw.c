@@ -1,0 +1,152 @@
+/* The frame around every view: where am I, the keys that matter, and the last line. */
+#include "shell_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sextant/tui/layout.h"
+#include "sextant/tui/widgets.h"
+
+enum { MIN_WIDTH = 30, MIN_HEIGHT = 8, MAX_PARTS = 8 };
+
+static const char separator[] = " ▸ ";
+
+/* ~/runs/mnist on the first screen, mnist behind it. */
+static void root_text(const struct sx_session *session, bool whole, char *out, size_t size)
+{
+    const char *root = session->workspace.root ? session->workspace.root : "";
+    const char *home = getenv("HOME");
+    const size_t len = home ? strlen(home) : 0;
+    const char *slash;
+
+    if (whole && len > 1 && strncmp(root, home, len) == 0 &&
+        (root[len] == '/' || root[len] == '\0')) {
+        snprintf(out, size, "~%s", root + len);
+        return;
+    }
+    snprintf(out, size, "%s", root);
+    if (whole || strchr(root, ' '))
+        return;
+    for (size_t n = strlen(out); n > 1 && out[n - 1] == '/'; n--)
+        out[n - 1] = '\0';
+    slash = strrchr(out, '/');
+    if (slash && slash[1])
+        memmove(out, slash + 1, strlen(slash));
+}
+
+static size_t split_title(char *title, const char **part, size_t max)
+{
+    size_t n = 0;
+
+    while (title && *title && n < max) {
+        char *end = strstr(title, separator);
+        part[n++] = title;
+        if (end)
+            *end = '\0';
+        title = end ? end + strlen(separator) : NULL;
+    }
+    return n;
+}
+
+/* What is running: the work that the user waits for, or a query that takes long enough to be
+ * listed. */
+static bool running_text(const struct sx_session *session, char *out, size_t size)
+{
+    const struct sx_job_info *job = NULL;
+    char left[16] = "";
+    char done[16] = "";
+
+    for (size_t i = 0; i < session->n_jobs; i++) {
+        const struct sx_job_info *j = &session->jobs[i];
+        if (j->state == SX_JOB_RUNNING && (!job || j->lane > job->lane))
+            job = j;
+    }
+    *out = '\0';
+    if (!job)
+        return false;
+    if (job->fraction >= 0)
+        snprintf(done, sizeof done, " %.0f%%", 100 * job->fraction);
+    if (job->eta_s >= 0) {
+        left[0] = ' ';
+        sx_duration(left + 1, sizeof left - 1, job->eta_s);
+    }
+    snprintf(out, size, "%.*s%s%s", (int)strcspn(job->line, " "), job->line, done, left);
+    return true;
+}
+
+static void draw_crumbs(struct sx_shell *shell, struct sx_canvas *canvas)
+{
+    const struct sx_session *session = sx_shell_session(shell);
+    const struct sx_view *view = &shell_slot(shell)->view;
+    struct sx_str title = SX_STR_INIT;
+    char root[512];
+    char running[96];
+    const char *part[MAX_PARTS + 1];
+    size_t n = 0;
+
+    root_text(session, shell->current == 0, root, sizeof root);
+    if (*root)
+        part[n++] = root;
+    view->ops->title(view, session, &title);
+    n += split_title(title.data, part + n, MAX_PARTS);
+
+    const bool busy = running_text(session, running, sizeof running);
+    const int x = 1 + sx_put(canvas, 1, 0, SX_STYLE_STRONG, "sextant") + 1;
+    struct sx_canvas rest = sx_canvas_sub(canvas, (struct sx_rect){x, 0, canvas->w - x, 1});
+    sx_breadcrumb(&rest, 0, part, n, running, busy);
+    sx_str_release(&title);
+}
+
+static enum sx_message_kind message_kind(enum sx_status status)
+{
+    if (status == SX_OK)
+        return SX_MESSAGE_INFO;
+    return status == SX_CANCELLED ? SX_MESSAGE_WARN : SX_MESSAGE_ERROR;
+}
+
+static void draw_count(struct sx_shell *shell, struct sx_canvas *canvas, int y)
+{
+    const unsigned count = shell->key_state.count;
+
+    for (size_t i = 0; count <= 9 && i < shell->n_slots; i++) {
+        const struct sx_view_ops *ops = shell->slots[i].view.ops;
+        if (ops->key == (char)('0' + count)) {
+            sx_putf(canvas, 1, y, SX_STYLE_MESSAGE, "%u  then a move, or Enter for %s", count,
+                    ops->name);
+            return;
+        }
+    }
+    sx_putf(canvas, 1, y, SX_STYLE_MESSAGE, "%u  then a move", count);
+}
+
+static void draw_last_line(struct sx_shell *shell, struct sx_canvas *canvas, int y)
+{
+    const struct sx_session *session = sx_shell_session(shell);
+
+    if (shell->mode != MODE_KEYS)
+        sx_prompt_draw(canvas, y, &shell->prompt);
+    else if (shell->key_state.count > 0)
+        draw_count(shell, canvas, y);
+    else if (shell->message_hidden != session->revision[SX_SLOT_MESSAGE] && *session->message)
+        sx_message(canvas, y, message_kind(session->message_status), session->message);
+}
+
+void shell_compose(struct sx_shell *shell)
+{
+    struct sx_canvas canvas;
+    struct sx_canvas body;
+    const char *contexts[SHELL_CONTEXTS];
+    const size_t n = shell_contexts(shell, contexts);
+    const struct sx_view *view = &shell_slot(shell)->view;
+
+    sx_screen_clear(shell->screen);
+    canvas = sx_canvas_of(shell->screen);
+    if (sx_too_small(&canvas, MIN_WIDTH, MIN_HEIGHT))
+        return;
+    draw_crumbs(shell, &canvas);
+    body = sx_canvas_sub(&canvas, (struct sx_rect){0, 1, canvas.w, canvas.h - 3});
+    view->ops->draw(view, sx_shell_session(shell), &body);
+    sx_keybar_of(&canvas, canvas.h - 2, shell->keymap, contexts, n);
+    draw_last_line(shell, &canvas, canvas.h - 1);
+}
