@@ -26,10 +26,10 @@ void sx_search_free(struct sx_search *search); /* NULL is fine */
 struct sx_filter_row {
     uint32_t latent;
     double align, enc_norm, dec_norm;
-    double sim, sim_enc, margin; /* mean over the other seeds; NAN: not matched yet */
-    int partners;                /* seeds with a partner above tau under both; -1: not matched */
-    int seeds;                   /* other seeds */
-    bool marked, dead, alive;    /* alive: alignment above the cut, or norm not zero without cut */
+    double sim, sim_enc, margin; /* mean over the other seeds; NAN: not matched */
+    int partners; /* other seeds with a partner above tau under both; -1: not matched */
+    int category; /* 0 always, 1 sometimes, 2 never, by the counter in use; -1: not matched */
+    bool marked, dead, alive; /* alive: alignment above the cut; without a cut: not dead */
 };
 
 struct sx_filter;

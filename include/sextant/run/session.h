@@ -56,15 +56,17 @@ struct sx_entry {
  * stand beside each other. */
 struct sx_family {
     char *key;       /* owned */
-    char *group;     /* owned: the key without penalty, lambda and k */
-    char *title;     /* owned: "T l2 1e-05 784→1568 relu" */
+    char *group;     /* owned: the key without penalty, lambda and k; equal ones are adjacent */
+    char *title;     /* owned, sanitised: "T l2 1e-05 784→1568 relu"; no two are equal */
     size_t *members; /* owned: entry indices, by seed */
     size_t n_members;
     size_t n_warnings;
 };
 
 struct sx_workspace {
-    char *root; /* owned: what the user named, joined by spaces */
+    char *root;   /* owned: what the user named, joined by spaces, sanitised */
+    char **paths; /* owned: the same, as named, for `rescan` */
+    size_t n_paths;
     struct sx_entry *entries;
     size_t n_entries;
     struct sx_family *families;
