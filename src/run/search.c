@@ -366,7 +366,7 @@ static double field_of(const struct sx_filter_row *row, int field)
     case FIELD_MARGIN:
         return row->margin;
     case FIELD_PARTNERS:
-        return row->partners < 0 ? NAN : row->partners;
+        return row->partners < 0 ? (double)NAN : row->partners;
     }
     return NAN;
 }
