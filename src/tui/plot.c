@@ -131,7 +131,7 @@ static int hist_columns(size_t n, int w)
 
 static void draw_bar(struct sx_canvas *cv, int x, int h, double part)
 {
-    int eighths = part > 0 ? (int)fmax(1, lround(part * h * 8)) : 0;
+    int eighths = part > 0 ? (int)fmax(1, round(part * h * 8)) : 0;
     for (int row = 0; row < h && eighths > 0; row++, eighths -= 8)
         sx_put_char(cv, x, h - 1 - row, SX_STYLE_BAR, sx_glyph_block(cv, eighths));
 }

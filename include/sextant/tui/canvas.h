@@ -39,7 +39,7 @@ struct sx_screen {
     struct sx_cell *cells;  /* [h][w], owned */
     int cursor_x, cursor_y; /* the hardware cursor, for screen readers */
     bool cursor_set;        /* false: park it at the bottom right */
-    bool cursor_visible;    /* text is being typed: show it */
+    bool cursor_visible;    /* text is being typed there */
 };
 
 /* w, h below 1 count as 1, above 4096 as 4096. */
@@ -90,7 +90,8 @@ void sx_overlay(struct sx_canvas *cv, struct sx_rect rect, enum sx_style over);
 void sx_put_rgb(struct sx_canvas *cv, int x, int y, uint32_t ch, const struct sx_rgb *fg,
                 const struct sx_rgb *bg);
 
-/* Put the hardware cursor on the selection (visible: a text field). Ignored outside the clip. */
+/* Put the hardware cursor on the selection (`visible`: text is being typed there; it shows in both
+ * cases, because screen readers and braille displays follow it). Ignored outside the clip. */
 void sx_set_cursor(struct sx_canvas *cv, int x, int y, bool visible);
 
 /* The cell at x, y of the canvas, or NULL outside the clip. */
