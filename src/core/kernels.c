@@ -232,36 +232,6 @@ double sx_unit_row(float *x, size_t n, double sum_sq)
 }
 
 KERNEL
-static float abs_max_row(const float *restrict s, size_t n, float *restrict col_max)
-{
-    float best[LANES] = {0};
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t l = 0; l < LANES; l++) {
-            float a = fabsf(s[i + l]);
-            best[l] = a > best[l] ? a : best[l];
-            col_max[i + l] = a > col_max[i + l] ? a : col_max[i + l];
-        }
-    for (; i < n; i++) {
-        float a = fabsf(s[i]);
-        best[0] = a > best[0] ? a : best[0];
-        col_max[i] = a > col_max[i] ? a : col_max[i];
-    }
-    float top = 0;
-    for (int l = 0; l < LANES; l++)
-        top = best[l] > top ? best[l] : top;
-    return top;
-}
-
-void sx_abs_max_rows(const float *s, size_t rows, size_t cols, float *row_max, float *col_max)
-{
-    for (size_t r = 0; r < rows; r++) {
-        float top = abs_max_row(s + r * cols, cols, col_max);
-        row_max[r] = top > row_max[r] ? top : row_max[r];
-    }
-}
-
-KERNEL
 void sx_bytes_to_float(float *restrict out, const uint8_t *restrict in, size_t n, float divisor)
 {
     for (size_t i = 0; i < n; i++)

@@ -480,6 +480,13 @@ static struct sx_train_rules rules_of(const struct sx_train_config *c)
     };
 }
 
+uint64_t sx_train_steps(const struct sx_train_config *config, uint64_t samples, uint64_t *per_epoch)
+{
+    uint64_t batch = (uint64_t)config->batch;
+    *per_epoch = (samples + batch - 1) / batch;
+    return config->steps > 0 ? (uint64_t)config->steps : (uint64_t)config->epochs * *per_epoch;
+}
+
 static enum sx_status settle_sizes(struct run *run)
 {
     const struct sx_train_config *c = run->config;
@@ -487,9 +494,7 @@ static enum sx_status settle_sizes(struct run *run)
     if (latents < 1 || latents > 1 << 24)
         return sx_fail(run->err, SX_ERR_SHAPE, "%g latents, expected 1 to 2^24", latents);
     run->F = (uint64_t)latents;
-    uint64_t batch = (uint64_t)c->batch;
-    run->per_epoch = (run->data.n + batch - 1) / batch;
-    run->steps = c->steps > 0 ? (uint64_t)c->steps : (uint64_t)c->epochs * run->per_epoch;
+    run->steps = sx_train_steps(c, run->data.n, &run->per_epoch);
     run->n_seeds = c->n_seeds;
     run->n_pairs = c->n_seeds * (c->n_seeds - 1) / 2;
     run->n_orders = c->shared_data_order ? 1 : c->n_seeds;

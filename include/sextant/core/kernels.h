@@ -59,9 +59,6 @@ double sx_adam_update(const struct sx_adam *adam, float *w, float *m, float *v, 
 /* x /= ‖x‖ + eps, eps = 2^-23, given sum_sq = Σ x^2; returns the new Σ x^2. */
 double sx_unit_row(float *x, size_t n, double sum_sq);
 
-/* row_max [rows], col_max [cols] grow to the largest |s| of each row and column of s. */
-void sx_abs_max_rows(const float *s, size_t rows, size_t cols, float *row_max, float *col_max);
-
 /* Bytes to floats: out = in / divisor. */
 void sx_bytes_to_float(float *out, const uint8_t *in, size_t n, float divisor);
 

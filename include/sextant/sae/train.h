@@ -93,6 +93,10 @@ struct sx_value *sx_train_config_describe(const struct sx_train_config *config);
 /* --- run ---------------------------------------------------------------------------------------
  */
 
+/* Updates in all; *per_epoch: steps of one pass over the samples, the last batch may be smaller. */
+uint64_t sx_train_steps(const struct sx_train_config *config, uint64_t samples,
+                        uint64_t *per_epoch);
+
 struct sx_train_metrics { /* of one seed at one step */
     double loss;          /* mse + sparsity + penalty */
     double mse;           /* mean (x̂ - x)^2 of this step's batch */
