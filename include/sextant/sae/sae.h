@@ -71,6 +71,7 @@ void sx_sae_latent_norms(const struct sx_sae *sae, float *enc_norm, float *dec_n
 const char *sx_sae_format_name(enum sx_sae_format format); /* "dictionary_learning" */
 const char *sx_sae_arch_name(enum sx_sae_arch arch);       /* "topk" */
 const char *sx_penalty_name(enum sx_penalty penalty);      /* "none" "l1" "l2" "l2_unsquared" */
+const char *sx_sae_norm_name(enum sx_sae_norm norm);       /* "none" "layer_norm" … */
 const char *sx_constraint_name(enum sx_constraint c);      /* "none" "renorm" "renorm+project" */
 /* SAEs with the same key differ in seed and place only: one family. The sibling key leaves out
  * penalty, lambda and k as well: families with the same sibling key stand beside each other. */
