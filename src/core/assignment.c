@@ -5,6 +5,10 @@
  * join the sparse problem, which is solved again from where it stood, until there are none: then
  * the duals prove the pairing optimal among all pairs.
  *
+ * The products of the passes only sort and filter. A pair's similarity is the double sum of its
+ * rows rounded to float32, in the sparse problem as in pricing, so the result does not depend on
+ * the BLAS library, its threads or the tiles, and equal rows are true ties.
+ *
  * Similarities are not negative, so "everything is paired" and "pair what pays" have the same
  * optimum: the solver may leave rows single, and what it leaves is similar to nothing. */
 #include "sextant/core/assignment.h"
@@ -18,25 +22,23 @@
 
 enum { DEFAULT_CANDIDATES = 32, FIRST_ADDITIONS = 16, MOST_ADDITIONS = 128 };
 
-/* Relative slack of the float floors, so that rounding hides no violation from the exact test. */
-#define FLOOR_SLACK 2.5e-7
-
-/* A pair of the sparse problem can violate the duals only by the rounding of its product, which may
- * differ between tiles; anything larger must be a new pair. */
-#define ROUNDING 1e-5
+/* Weights below half a step of the solver's grid are none. */
+#define LEAST_WEIGHT 0x1p-31
 
 struct problem {
     size_t n, m, d, k;
     bool is_signed, check_all;
+    const float *a, *b;        /* borrowed */
     float *ua, *ub;            /* [N,D], [M,D] unit rows */
     double *scale_a, *scale_b; /* [N], [M] */
+    double slack;              /* products of unit rows are off by less */
     struct sx_graph graph;
     uint32_t *rows, *cols;        /* those to be priced */
     float *row_floor, *col_floor; /* [N], [M] */
     uint32_t *slot;               /* [N] position in rows */
-    double *excess;               /* [N] violation by rounding */
     struct sx_best violators;     /* per priced row */
     size_t violations;
+    double max_violation;
 };
 
 static void problem_release(struct problem *p)
@@ -51,12 +53,10 @@ static void problem_release(struct problem *p)
     sx_free(p->row_floor);
     sx_free(p->col_floor);
     sx_free(p->slot);
-    sx_free(p->excess);
     sx_best_release(&p->violators);
 }
 
-static enum sx_status problem_init(struct problem *p, const float *a, const float *b,
-                                   struct sx_error *err)
+static enum sx_status problem_init(struct problem *p, struct sx_error *err)
 {
     size_t n = p->n, m = p->m, d = p->d;
     p->ua = sx_alloc_big(n, d * sizeof *p->ua);
@@ -68,42 +68,50 @@ static enum sx_status problem_init(struct problem *p, const float *a, const floa
     p->row_floor = sx_alloc_big(n, sizeof *p->row_floor);
     p->col_floor = sx_alloc_big(m, sizeof *p->col_floor);
     p->slot = sx_alloc_big(n, sizeof *p->slot);
-    p->excess = sx_calloc_big(n, sizeof *p->excess);
     if (!p->ua || !p->ub || !p->scale_a || !p->scale_b || !p->rows || !p->cols || !p->row_floor ||
-        !p->col_floor || !p->slot || !p->excess)
+        !p->col_floor || !p->slot)
         return sx_fail(err, SX_ERR_NOMEM, "no memory to match %zu x %zu rows of %zu", n, m, d);
-    enum sx_status status = sx_unit_rows(a, n, d, p->ua, p->scale_a, err);
+    enum sx_status status = sx_unit_rows(p->a, n, d, p->ua, p->scale_a, err);
     if (status != SX_OK)
         return sx_fail_prefix(err, status, "first matrix");
-    status = sx_unit_rows(b, m, d, p->ub, p->scale_b, err);
+    status = sx_unit_rows(p->b, m, d, p->ub, p->scale_b, err);
     if (status != SX_OK)
         return sx_fail_prefix(err, status, "second matrix");
     return sx_graph_init(&p->graph, n, m, err);
 }
 
-static void add_candidates(struct problem *p, const struct sx_candidates *of_row,
-                           const struct sx_candidates *of_col)
+static float exact_sim(const struct problem *p, size_t i, size_t j)
 {
-    for (size_t i = 0; i < p->n; i++)
-        for (size_t t = 0; t < p->k && of_row->index[i * p->k + t] >= 0; t++)
-            sx_graph_add(&p->graph, i, (size_t)of_row->index[i * p->k + t],
-                         of_row->sim[i * p->k + t]);
-    for (size_t j = 0; j < p->m; j++)
-        for (size_t t = 0; t < p->k && of_col->index[j * p->k + t] >= 0; t++)
-            sx_graph_add(&p->graph, (size_t)of_col->index[j * p->k + t], j,
-                         of_col->sim[j * p->k + t]);
+    double c = sx_row_cosine(p->a + i * p->d, p->scale_a[i], p->b + j * p->d, p->scale_b[j], p->d);
+    return (float)(p->is_signed ? fmax(c, 0) : fabs(c));
+}
+
+static enum sx_status add_candidates(struct problem *p, const struct sx_candidates *of_row,
+                                     const struct sx_candidates *of_col, struct sx_task *task)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        if (i % 256 == 0 && sx_task_is_cancelled(task))
+            return SX_CANCELLED;
+        for (size_t t = i * p->k; t < (i + 1) * p->k && of_row->index[t] >= 0; t++) {
+            size_t j = (size_t)of_row->index[t];
+            if (of_row->sim[t] > LEAST_WEIGHT)
+                sx_graph_add(&p->graph, i, j, exact_sim(p, i, j));
+        }
+    }
+    for (size_t j = 0; j < p->m; j++) {
+        if (j % 256 == 0 && sx_task_is_cancelled(task))
+            return SX_CANCELLED;
+        for (size_t t = j * p->k; t < (j + 1) * p->k && of_col->index[t] >= 0; t++) {
+            size_t i = (size_t)of_col->index[t];
+            if (of_col->sim[t] > LEAST_WEIGHT && of_col->sim[t] <= of_row->bound[i])
+                sx_graph_add(&p->graph, i, j, exact_sim(p, i, j)); /* else the row has it */
+        }
+    }
+    return SX_OK;
 }
 
 /* --- pricing -----------------------------------------------------------------------------------
  */
-
-static const float *find_edge(const struct sx_graph *g, size_t i, size_t j)
-{
-    for (uint32_t e = g->row.start[i]; e < g->row.start[i + 1]; e++)
-        if (g->row.to[e] == j)
-            return &g->row.weight[e];
-    return NULL;
-}
 
 static uint32_t mix(size_t i, size_t j)
 {
@@ -124,47 +132,47 @@ static uint64_t violator_key(double violation, size_t i, size_t j)
            (uint32_t)j;
 }
 
-static float key_sim_floor(double dual)
-{
-    return (float)(dual * (1 - FLOOR_SLACK));
-}
-
-static void take_pair(void *user, size_t i, size_t j, float sim)
+static void take_pair(void *user, size_t i, size_t j, float product)
 {
     struct problem *p = user;
-    double violation = sx_graph_round(sim) - p->graph.row.dual[i] - p->graph.col.dual[j];
+    (void)product;
+    double violation =
+        sx_graph_round(exact_sim(p, i, j)) - p->graph.row.dual[i] - p->graph.col.dual[j];
     if (violation <= 0)
         return;
-    if (violation < ROUNDING && find_edge(&p->graph, i, j)) {
-        p->excess[i] = fmax(p->excess[i], violation);
-        return;
-    }
     p->violations++;
+    p->max_violation = fmax(p->max_violation, violation);
     sx_best_push(&p->violators, p->slot[i], violator_key(violation, i, j));
 }
 
-/* Hold the duals against all pairs; collect up to `additions` violating pairs a row. */
-static enum sx_status price(struct problem *p, const struct sx_candidates *of_row,
-                            const struct sx_candidates *of_col, bool everything, size_t additions,
-                            struct sx_certificate *cert, struct sx_task *task, struct sx_error *err)
+/* List the nodes of one side whose dual does not settle all their pairs, with their floors. */
+static size_t list_open(const struct sx_graph_side *side, const float *bound, const double *scale,
+                        double slack, bool everything, uint32_t *list, float *floor)
 {
-    size_t n = 0, m = 0;
-    for (size_t i = 0; i < p->n; i++) {
-        double dual = p->graph.row.dual[i];
-        p->row_floor[i] = key_sim_floor(dual);
-        p->excess[i] = 0;
-        if (everything || dual < (double)of_row->bound[i]) {
-            p->slot[i] = (uint32_t)n;
-            p->rows[n++] = (uint32_t)i;
-        }
+    size_t count = 0;
+    for (size_t i = 0; i < side->n; i++) {
+        floor[i] = (float)side->dual[i];
+        if (scale[i] > 0 && (everything || side->dual[i] < (double)bound[i] + slack))
+            list[count++] = (uint32_t)i;
     }
-    for (size_t j = 0; j < p->m; j++) {
-        double dual = p->graph.col.dual[j];
-        p->col_floor[j] = key_sim_floor(dual);
-        if (everything || dual < (double)of_col->bound[j])
-            p->cols[m++] = (uint32_t)j;
+    return count;
+}
+
+/* Hold the duals against all pairs; collect up to `additions` violating pairs a row. */
+static enum sx_status price(struct problem *p, const struct sx_assignment *out, bool everything,
+                            size_t additions, struct sx_certificate *cert, struct sx_task *task,
+                            struct sx_error *err)
+{
+    size_t n = list_open(&p->graph.row, out->of_row.bound, p->scale_a, p->slack, everything,
+                         p->rows, p->row_floor);
+    size_t m = list_open(&p->graph.col, out->of_col.bound, p->scale_b, p->slack, everything,
+                         p->cols, p->col_floor);
+    for (size_t r = 0; r < n; r++) {
+        p->slot[p->rows[r]] = (uint32_t)r;
+        p->row_floor[p->rows[r]] -= (float)p->slack;
     }
     p->violations = 0;
+    p->max_violation = 0;
     cert->pairs_priced = (uint64_t)n * m;
     cert->pairs_bounded = (uint64_t)p->n * p->m - cert->pairs_priced;
     sx_best_release(&p->violators);
@@ -176,7 +184,6 @@ static enum sx_status price(struct problem *p, const struct sx_candidates *of_ro
                                p->row_floor, p->col_floor, take_pair, p, task, err);
 }
 
-/* The violating pairs' similarities come from the same product, so they are computed again. */
 static void add_violators(struct problem *p)
 {
     for (size_t r = 0; r < p->violators.rows; r++) {
@@ -184,26 +191,23 @@ static void add_violators(struct problem *p)
         size_t i = p->rows[r];
         for (uint32_t t = 0; t < p->violators.count[r]; t++) {
             size_t j = (uint32_t)p->violators.keys[r * 2 * p->violators.k + t];
-            double sim = sx_row_cosine(p->ua + i * p->d, 1, p->ub + j * p->d, 1, p->d);
-            sim = p->is_signed ? fmax(sim, 0) : fabs(sim);
-            sx_graph_add(&p->graph, i, j, (float)sim);
+            sx_graph_add(&p->graph, i, j, exact_sim(p, i, j));
         }
     }
 }
 
-static enum sx_status solve(struct problem *p, const struct sx_candidates *of_row,
-                            const struct sx_candidates *of_col, struct sx_certificate *cert,
-                            struct sx_task *task, struct sx_error *err)
+static enum sx_status solve(struct problem *p, const struct sx_assignment *out,
+                            struct sx_certificate *cert, struct sx_task *task, struct sx_error *err)
 {
     size_t additions = FIRST_ADDITIONS;
     bool everything = false;
     for (;;) {
         SX_TRY(sx_graph_solve(&p->graph, task, err));
         cert->rounds++;
-        SX_TRY(price(p, of_row, of_col, everything, additions, cert, task, err));
+        SX_TRY(price(p, out, everything, additions, cert, task, err));
         if (p->violations == 0 && p->check_all && !everything) {
             everything = true;
-            SX_TRY(price(p, of_row, of_col, everything, additions, cert, task, err));
+            SX_TRY(price(p, out, everything, additions, cert, task, err));
         }
         if (p->violations == 0)
             return SX_OK;
@@ -216,22 +220,18 @@ static enum sx_status solve(struct problem *p, const struct sx_candidates *of_ro
 /* --- results -----------------------------------------------------------------------------------
  */
 
-static enum sx_status certify(const struct problem *p, struct sx_certificate *cert,
-                              struct sx_error *err)
+static enum sx_status certify(const struct problem *p, const struct sx_assignment *out,
+                              struct sx_certificate *cert, struct sx_error *err)
 {
-    const struct sx_graph *g = &p->graph;
-    cert->edges = g->n_edges;
+    cert->edges = p->graph.n_edges;
+    cert->max_violation = p->max_violation;
     for (size_t i = 0; i < p->n; i++) {
-        cert->dual += g->row.dual[i] + p->excess[i];
-        cert->max_violation = fmax(cert->max_violation, p->excess[i]);
-        if (g->row.match[i] < 0)
-            continue;
-        const float *weight = find_edge(g, i, (size_t)g->row.match[i]);
-        SX_ASSERT(weight);
-        cert->primal += (double)*weight;
+        cert->dual += out->u[i];
+        cert->primal += sx_graph_round(out->sim[i]);
     }
     for (size_t j = 0; j < p->m; j++)
-        cert->dual += g->col.dual[j];
+        cert->dual += out->v[j];
+    cert->dual += cert->max_violation * (double)p->n;
     cert->gap = cert->dual - cert->primal;
     if (!(cert->gap <= 1e-6 * (double)(p->n + p->m)))
         return sx_fail(err, SX_ERR_NUMERIC,
@@ -264,31 +264,23 @@ static void pair_leftovers(struct sx_assignment *out)
     }
 }
 
-static float exact_sim(const struct problem *p, const float *a, const float *b, size_t i, size_t j)
-{
-    double c = sx_row_cosine(a + i * p->d, p->scale_a[i], b + j * p->d, p->scale_b[j], p->d);
-    return (float)(p->is_signed ? fmax(c, 0) : fabs(c));
-}
-
-static void sharpen(const struct problem *p, const float *a, const float *b,
-                    struct sx_assignment *out)
+static void sharpen(const struct problem *p, struct sx_assignment *out)
 {
     size_t k = p->k, two = k < 2 ? k : 2;
     for (size_t i = 0; i < p->n; i++) {
-        out->sim[i] =
-            out->col_of_row[i] < 0 ? 0.0F : exact_sim(p, a, b, i, (size_t)out->col_of_row[i]);
+        int32_t j = out->col_of_row[i];
+        out->sim[i] = j < 0 ? 0.0F : exact_sim(p, i, (size_t)j);
         for (size_t t = i * k; t < i * k + two && out->of_row.index[t] >= 0; t++)
-            out->of_row.sim[t] = exact_sim(p, a, b, i, (size_t)out->of_row.index[t]);
+            out->of_row.sim[t] = exact_sim(p, i, (size_t)out->of_row.index[t]);
     }
     for (size_t j = 0; j < p->m; j++)
         for (size_t t = j * k; t < j * k + two && out->of_col.index[t] >= 0; t++)
-            out->of_col.sim[t] = exact_sim(p, a, b, (size_t)out->of_col.index[t], j);
+            out->of_col.sim[t] = exact_sim(p, (size_t)out->of_col.index[t], j);
 }
 
-static enum sx_status fill_result(struct problem *p, const float *a, const float *b,
-                                  struct sx_assignment *out, struct sx_error *err)
+static enum sx_status fill_result(struct problem *p, struct sx_assignment *out,
+                                  struct sx_error *err)
 {
-    SX_TRY(certify(p, &out->certificate, err));
     /* The graph's arrays become the result's. */
     out->col_of_row = p->graph.row.match;
     out->row_of_col = p->graph.col.match;
@@ -300,8 +292,8 @@ static enum sx_status fill_result(struct problem *p, const float *a, const float
     if (!out->sim)
         return sx_fail(err, SX_ERR_NOMEM, "no memory to match %zu rows", p->n);
     pair_leftovers(out);
-    sharpen(p, a, b, out);
-    return SX_OK;
+    sharpen(p, out);
+    return certify(p, out, &out->certificate, err);
 }
 
 enum sx_status sx_assign_cosine(const float *a, size_t n, const float *b, size_t m, size_t d,
@@ -311,21 +303,22 @@ enum sx_status sx_assign_cosine(const float *a, size_t n, const float *b, size_t
     *out = (struct sx_assignment){.n = n, .m = m};
     if (n == 0 || m == 0 || d == 0)
         return sx_fail(err, SX_ERR_SHAPE, "nothing to match: %zu x %zu rows of %zu", n, m, d);
-    struct problem p = {.n = n, .m = m, .d = d};
+    struct problem p = {.n = n, .m = m, .d = d, .a = a, .b = b};
+    p.slack = 1e-7 * sqrt((double)d) + 2e-7;
     p.k = options && options->candidates ? options->candidates : DEFAULT_CANDIDATES;
     p.is_signed = options && options->is_signed;
     p.check_all = options && options->check_all;
     uint64_t pass_work = SX_ASSIGN_WORK * 4 / 5;
-    enum sx_status status = problem_init(&p, a, b, err);
+    enum sx_status status = problem_init(&p, err);
     if (status == SX_OK)
         status = sx_similarity_candidates(p.ua, n, p.ub, m, d, p.k, p.is_signed, pass_work,
                                           &out->of_row, &out->of_col, task, err);
-    if (status == SX_OK) {
-        add_candidates(&p, &out->of_row, &out->of_col);
-        status = solve(&p, &out->of_row, &out->of_col, &out->certificate, task, err);
-    }
     if (status == SX_OK)
-        status = fill_result(&p, a, b, out, err);
+        status = add_candidates(&p, &out->of_row, &out->of_col, task);
+    if (status == SX_OK)
+        status = solve(&p, out, &out->certificate, task, err);
+    if (status == SX_OK)
+        status = fill_result(&p, out, err);
     if (status == SX_OK && task)
         atomic_fetch_add(&task->done, SX_ASSIGN_WORK - pass_work);
     problem_release(&p);

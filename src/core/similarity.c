@@ -15,12 +15,36 @@
 
 enum { TILE_ROWS = 512, TILE_COLS = 2048 };
 
+/* Eight running sums. Products of floats are exact in double, so every processor and every
+ * contraction gives the same bits. */
+typedef float float8 __attribute__((vector_size(32)));
+typedef double double8 __attribute__((vector_size(64)));
+
+#if defined(__x86_64__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+static double
+dot_double(const float *x, const float *y, size_t d)
+{
+    double8 sums = {0};
+    size_t j = 0;
+    for (; j + 8 <= d; j += 8) {
+        float8 a, b;
+        memcpy(&a, x + j, sizeof a);
+        memcpy(&b, y + j, sizeof b);
+        sums += __builtin_convertvector(a, double8) * __builtin_convertvector(b, double8);
+    }
+    double sum = 0;
+    for (; j < d; j++)
+        sum += (double)x[j] * (double)y[j];
+    for (int lane = 0; lane < 8; lane++)
+        sum += sums[lane];
+    return sum;
+}
+
 double sx_row_scale(const float *row, size_t d)
 {
-    double sum = 0;
-    for (size_t j = 0; j < d; j++)
-        sum += (double)row[j] * (double)row[j];
-    double norm = sqrt(sum);
+    double norm = sqrt(dot_double(row, row, d));
     return norm >= 0.01 ? 1 / norm : norm > 0 ? 1 / (norm + 1e-8) : 0;
 }
 
@@ -45,10 +69,7 @@ enum sx_status sx_unit_rows(const float *w, size_t n, size_t d, float *unit, dou
 
 double sx_row_cosine(const float *a, double scale_a, const float *b, double scale_b, size_t d)
 {
-    double sum = 0;
-    for (size_t j = 0; j < d; j++)
-        sum += (double)a[j] * (double)b[j];
-    double cosine = sum * scale_a * scale_b;
+    double cosine = dot_double(a, b, d) * scale_a * scale_b;
     return cosine > 1 ? 1 : cosine < -1 ? -1 : cosine;
 }
 
