@@ -31,6 +31,11 @@ bool sx_shell_quits(const struct sx_shell *shell)
     return shell->quit;
 }
 
+const char *sx_shell_view_name(const struct sx_shell *shell)
+{
+    return shell->slots[shell->current].view.ops->name;
+}
+
 const struct sx_theme *sx_shell_theme_now(const struct sx_shell *shell)
 {
     return &shell->theme;

@@ -47,6 +47,7 @@ const struct sx_screen *sx_shell_screen(struct sx_shell *shell); /* drawn now */
 const struct sx_theme *sx_shell_theme_now(const struct sx_shell *shell);
 /* What the visible view shows, as data; the caller frees it. */
 struct sx_value *sx_shell_data(struct sx_shell *shell);
+const char *sx_shell_view_name(const struct sx_shell *shell);
 bool sx_shell_quits(const struct sx_shell *shell);
 
 #endif

@@ -1,0 +1,216 @@
+/* Any screen without a terminal. */
+#include "app.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sextant/base/alloc.h"
+#include "sextant/run/command.h"
+#include "sextant/tui/key.h"
+#include "sextant/tui/term.h"
+#include "sextant/tui/theme.h"
+#include "shell.h"
+
+static const char *string_arg(const struct sx_value *args, const char *name)
+{
+    return sx_value_string_or(sx_value_get(args, name), NULL);
+}
+
+/* Open what was named and wait; what cannot be opened is a failure here, not a message. */
+static enum sx_status open_paths(struct sx_shell *shell, const struct sx_value *paths,
+                                 struct sx_error *err)
+{
+    const struct sx_session *session = sx_shell_session(shell);
+    struct sx_str line = SX_STR_INIT;
+    enum sx_status status = SX_OK;
+
+    if (sx_value_count(paths) == 0)
+        return SX_OK;
+    sx_app_open_line(paths, &line);
+    status = sx_shell_line(shell, line.data, err);
+    sx_str_release(&line);
+    if (status != SX_OK)
+        return status;
+    sx_shell_wait(shell);
+    if (session->workspace_state == SX_STATE_FAILED)
+        return sx_fail(err, session->message_status == SX_OK ? SX_ERR_IO : session->message_status,
+                       "%s", session->message);
+    return SX_OK;
+}
+
+/* A family by number or by a part of its title. */
+static enum sx_status find_family(const struct sx_session *session, const char *word, size_t *out,
+                                  struct sx_error *err)
+{
+    const struct sx_workspace *workspace = &session->workspace;
+    char *end;
+    const unsigned long n = strtoul(word, &end, 10);
+
+    if (*word && !*end && n < workspace->n_families) {
+        *out = n;
+        return SX_OK;
+    }
+    for (size_t i = 0; i < workspace->n_families; i++) {
+        if (strstr(workspace->families[i].title, word)) {
+            *out = i;
+            return SX_OK;
+        }
+    }
+    return sx_fail(err, SX_ERR_NOTFOUND, "--family %s: no such family among %zu", word,
+                   workspace->n_families);
+}
+
+static enum sx_status line_of(struct sx_shell *shell, struct sx_error *err, const char *fmt, ...)
+    SX_PRINTF(3, 4) SX_MUST_CHECK;
+
+static enum sx_status line_of(struct sx_shell *shell, struct sx_error *err, const char *fmt, ...)
+{
+    struct sx_str line = SX_STR_INIT;
+    enum sx_status status;
+    va_list args;
+
+    va_start(args, fmt);
+    sx_str_vprintf(&line, fmt, args);
+    va_end(args);
+    status = sx_shell_line(shell, line.data, err);
+    sx_str_release(&line);
+    return status;
+}
+
+static enum sx_status select_things(struct sx_shell *shell, const struct sx_value *args,
+                                    struct sx_error *err)
+{
+    const struct sx_session *session = sx_shell_session(shell);
+    static const char *const selections[] = {"seed", "latent", "pair"};
+    static const char *const settings[] = {"tau", "alive"};
+    const char *word = string_arg(args, "family");
+    size_t family = 0;
+
+    if (session->workspace.n_families > 0 && (word || session->selection.family == SIZE_MAX)) {
+        if (word)
+            SX_TRY(find_family(session, word, &family, err));
+        SX_TRY(line_of(shell, err, "select --family %zu", family));
+    } else if (word) {
+        return sx_fail(err, SX_ERR_NOTFOUND, "--family %s: no family of SAEs lies there", word);
+    }
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        const struct sx_value *v = sx_value_get(args, settings[i]);
+        if (v && sx_value_kind(v) != SX_VALUE_NULL)
+            SX_TRY(line_of(shell, err, "set --%s %.17g", settings[i], sx_value_real_or(v, 0)));
+    }
+    for (size_t i = 0; i < sizeof selections / sizeof *selections; i++) {
+        const struct sx_value *v = sx_value_get(args, selections[i]);
+        if (sx_value_kind(v) == SX_VALUE_INT)
+            SX_TRY(line_of(shell, err, "select --%s %lld", selections[i],
+                           (long long)sx_value_int_or(v, 0)));
+        else if (sx_value_kind(v) == SX_VALUE_STRING)
+            SX_TRY(line_of(shell, err, "select --%s %s", selections[i], sx_value_string_or(v, "")));
+        sx_shell_wait(shell); /* a latent needs its family's weights */
+    }
+    return SX_OK;
+}
+
+static enum sx_status press_keys(struct sx_shell *shell, const char *text, struct sx_error *err)
+{
+    enum { KEYS = 4096 };
+    struct sx_key *key;
+    size_t n;
+
+    if (!text)
+        return SX_OK;
+    key = sx_xcalloc(KEYS, sizeof *key);
+    n = sx_key_sequence(text, key, KEYS);
+    if (n == (size_t)-1 || n > KEYS) {
+        sx_free(key);
+        return sx_fail(err, SX_ERR_USAGE, "--keys %s: a key is not known, or there are too many",
+                       text);
+    }
+    for (size_t i = 0; i < n; i++) {
+        sx_shell_key(shell, key[i]);
+        sx_shell_wait(shell);
+        sx_shell_draw(shell);
+    }
+    sx_free(key);
+    return SX_OK;
+}
+
+static enum sx_status prepare(struct sx_shell *shell, const struct sx_value *args,
+                              struct sx_error *err)
+{
+    const struct sx_value *lines = sx_value_get(args, "do");
+
+    SX_TRY(open_paths(shell, sx_value_get(args, "path"), err));
+    SX_TRY(sx_shell_view(shell, string_arg(args, "name"), err));
+    SX_TRY(select_things(shell, args, err));
+    for (size_t i = 0; i < sx_value_count(lines); i++) {
+        SX_TRY(sx_shell_line(shell, sx_value_string_or(sx_value_item(lines, i), ""), err));
+        sx_shell_wait(shell);
+    }
+    sx_shell_wait(shell);
+    sx_shell_draw(shell); /* lists learn their page height */
+    SX_TRY(press_keys(shell, string_arg(args, "keys"), err));
+    sx_shell_wait(shell);
+    return SX_OK;
+}
+
+static enum sx_status print_screen(struct sx_shell *shell, const struct sx_value *args,
+                                   enum sx_depth depth, const struct sx_app_options *options,
+                                   struct sx_error *err)
+{
+    struct sx_str out = SX_STR_INIT;
+    enum sx_status status;
+
+    if (options->form != SX_OUTPUT_TEXT) {
+        struct sx_value *data = sx_shell_data(shell);
+        if (!data)
+            return sx_fail(err, SX_ERR_USAGE, "%s has no rows to print", string_arg(args, "name"));
+        status = sx_output_document(data, options->form, 2, NULL, err);
+        sx_value_free(data);
+        return status;
+    }
+    if (sx_value_bool_or(sx_value_get(args, "svg"), false))
+        sx_screen_svg(sx_shell_screen(shell), sx_shell_theme_now(shell), &out);
+    else if (depth == SX_DEPTH_MONO)
+        sx_screen_plain(sx_shell_screen(shell), &out);
+    else
+        sx_screen_ansi(sx_shell_screen(shell), sx_shell_theme_now(shell), depth, &out);
+    status = sx_output_write(&out, err);
+    sx_str_release(&out);
+    return status;
+}
+
+enum sx_status sx_app_view(const struct sx_value *args, const struct sx_app_options *options,
+                           struct sx_config *config, struct sx_error *err)
+{
+    const char *size = string_arg(args, "size");
+    const char *color = string_arg(args, "color");
+    const char *theme = string_arg(args, "theme");
+    const bool svg = sx_value_bool_or(sx_value_get(args, "svg"), false);
+    const bool ascii =
+        config->ascii || !sx_app_utf8() || sx_value_bool_or(sx_value_get(args, "ascii"), false);
+    enum sx_depth depth = SX_DEPTH_MONO;
+    struct sx_term *term;
+    struct sx_shell *shell;
+    enum sx_status status;
+    int w = 0;
+    int h = 0;
+
+    if (!color)
+        color = options->color ? options->color : "none";
+    if (strcmp(color, "none") != 0)
+        SX_TRY(sx_depth_choose(color, getenv("NO_COLOR"), getenv("TERM"), getenv("COLORTERM"),
+                               false, &depth, err));
+    SX_TRY(sx_app_parse_size(size ? size : "80x24", &w, &h, err));
+    term = sx_term_new_memory(w, h, ascii ? SX_CHARSET_ASCII : SX_CHARSET_UTF8,
+                              svg && depth == SX_DEPTH_MONO ? SX_DEPTH_TRUE : depth);
+    shell = sx_shell_new(config, term);
+    status = theme ? sx_shell_theme(shell, theme, err) : SX_OK;
+    if (status == SX_OK)
+        status = prepare(shell, args, err);
+    if (status == SX_OK)
+        status = print_screen(shell, args, depth, options, err);
+    sx_shell_free(shell);
+    sx_term_close(term);
+    return status;
+}
