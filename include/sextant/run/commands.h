@@ -7,9 +7,10 @@
  *   select [--entry N] [--family N] [--seed I] [--latent J] [--pair A,B] [--training N]
  *          Move the selection. Numbers are indices into session.workspace (entry, family,
  *          training), members of the family (seed, pair) and latents. Another family empties
- *          FAMILY, MATCH, ROWS, CARD, GALLERY; another seed empties ROWS' order (it is computed
- *          again at once) and the marks. --entry of an SAE also selects its family and seed.
- *   set    [--tau X] [--alive X] [--counter anchored|clique|paper] [--orphans on|off]
+ *          FAMILY, MATCH, ROWS, CARD, GALLERY; another seed changes ROWS (computed again
+ *          at once) and empties CARD and GALLERY; each seed has marks of its own. --entry of an SAE
+ * also selects its family and seed. set    [--tau X] [--alive X] [--counter anchored|clique|paper]
+ * [--orphans on|off]
  *          [--marked-only on|off]
  *          Fractions, counters and rows follow at once. --alive -1: all latents.
  *   rows   [--sort latent|align|enc-norm|dec-norm|similarity|margin|category] [--descending]

@@ -84,6 +84,8 @@ struct sx_seed_latents { /* one SAE of the family; arrays are [F], owned */
     size_t entry;
     int64_t seed;
     struct sx_sae *sae; /* owned reference for later jobs; opaque to views */
+    uint64_t *marks;    /* owned bit set of marked latents; NULL: none */
+    size_t n_marks;
     struct sx_sae_stats stats;
     float *enc_norm, *dec_norm, *align;
 };
@@ -197,7 +199,9 @@ struct sx_curves {
     struct sx_value *attributes; /* owned: effective configuration, seeds, total steps … */
     double *data;                /* owned [rows, n_columns] */
     size_t rows, n_columns;
-    bool growing; /* written to within the last 10 seconds */
+    bool growing;        /* written to within the last 10 seconds */
+    int64_t modified_ns; /* of the file when it was read */
+    uint64_t bytes;
 };
 
 /* --- jobs --------------------------------------------------------------------------------------
@@ -255,8 +259,7 @@ struct sx_session {
     struct sx_curves curves;
     struct sx_job_info jobs[SX_JOBS_SHOWN]; /* newest first */
     size_t n_jobs;
-    uint64_t *marks; /* owned bit set over latents of the anchor seed; NULL: none */
-    size_t n_marks;
+    size_t n_marks; /* marked latents of the anchor seed; a change touches SX_SLOT_SELECTION */
     char message[256];
     enum sx_status message_status; /* SX_OK: plain; SX_ERR_*: shown as bad */
 };

@@ -1,0 +1,419 @@
+/* Commands that change the session and nothing else: done on the UI thread at once. `prepare`
+ * checks, so that `apply` cannot fail. */
+#include "commands_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "document.h"
+#include "rows.h"
+#include "run_private.h"
+#include "session_private.h"
+#include "sextant/base/alloc.h"
+#include "sextant/run/commands.h"
+#include "sextant/run/search.h"
+
+static bool given(const struct sx_job *job, const char *name)
+{
+    return sx_value_get(job->args, name) != NULL;
+}
+
+static size_t index_of(const struct sx_job *job, const char *name)
+{
+    return (size_t)sx_value_int_or(sx_value_get(job->args, name), 0);
+}
+
+/* --- select -------------------------------------------------------------------------------------
+ */
+
+/* Where the selection would be after the command. */
+struct target {
+    size_t entry, family, seed, pair_a, pair_b, training;
+    uint32_t latent;
+};
+
+static enum sx_status below(const char *what, size_t index, size_t count, struct sx_error *err)
+{
+    if (index < count)
+        return SX_OK;
+    if (count == 0)
+        return sx_fail(err, SX_ERR_USAGE, "select: there is no %s here", what);
+    return sx_fail(err, SX_ERR_USAGE, "select: --%s %zu, but the last one is %zu", what, index,
+                   count - 1);
+}
+
+static enum sx_status read_pair(const struct sx_job *job, size_t n_members, struct target *target,
+                                struct sx_error *err)
+{
+    const char *text = sx_arg_text(job->args, "pair");
+    if (!text)
+        return SX_OK;
+    char *end;
+    unsigned long a = strtoul(text, &end, 10);
+    unsigned long b = 0;
+    bool ok = end != text && *end == ',' && end[1];
+    if (ok) {
+        const char *second = end + 1;
+        b = strtoul(second, &end, 10);
+        ok = end != second && *end == '\0';
+    }
+    if (!ok)
+        return sx_fail(err, SX_ERR_USAGE, "select: --pair must be A,B, not '%.40s'", text);
+    SX_TRY(below("pair", a > b ? a : b, n_members, err));
+    if (a == b)
+        return sx_fail(err, SX_ERR_USAGE, "select: --pair needs two different seeds");
+    target->pair_a = a;
+    target->pair_b = b;
+    return SX_OK;
+}
+
+static uint64_t latents_of(const struct sx_workspace *workspace, size_t family)
+{
+    if (family >= workspace->n_families)
+        return 0;
+    return workspace->entries[workspace->families[family].members[0]].info.dict_size;
+}
+
+static enum sx_status select_entry(const struct sx_workspace *workspace, size_t entry,
+                                   struct target *target, struct sx_error *err)
+{
+    SX_TRY(below("entry", entry, workspace->n_entries, err));
+    target->entry = entry;
+    if (workspace->entries[entry].kind == SX_ENTRY_TRAINING)
+        target->training = entry;
+    const size_t family = workspace->entries[entry].family;
+    if (family == SIZE_MAX)
+        return SX_OK;
+    target->family = family;
+    for (size_t i = 0; i < workspace->families[family].n_members; i++)
+        if (workspace->families[family].members[i] == entry)
+            target->seed = i;
+    return SX_OK;
+}
+
+static enum sx_status find_target(const struct sx_session *session, const struct sx_job *job,
+                                  struct target *target, struct sx_error *err)
+{
+    const struct sx_workspace *workspace = &session->workspace;
+    const struct sx_selection *now = &session->selection;
+    *target = (struct target){now->entry,  now->family,   now->seed_index, now->pair_a,
+                              now->pair_b, now->training, now->latent};
+    if (given(job, "entry"))
+        SX_TRY(select_entry(workspace, index_of(job, "entry"), target, err));
+    if (given(job, "family")) {
+        target->family = index_of(job, "family");
+        SX_TRY(below("family", target->family, workspace->n_families, err));
+    }
+    if (target->family != now->family) {
+        if (!given(job, "entry"))
+            target->seed = 0;
+        target->latent = 0;
+        target->pair_a = 0;
+        target->pair_b = 1;
+    }
+    const bool any = target->family < workspace->n_families;
+    const size_t n_members = any ? workspace->families[target->family].n_members : 0;
+    if (given(job, "seed")) {
+        target->seed = index_of(job, "seed");
+        SX_TRY(below("seed", target->seed, n_members, err));
+    }
+    if (given(job, "latent")) {
+        SX_TRY(below("latent", index_of(job, "latent"),
+                     (size_t)latents_of(workspace, target->family), err));
+        target->latent = (uint32_t)index_of(job, "latent");
+    }
+    if (given(job, "training")) {
+        target->training = index_of(job, "training");
+        SX_TRY(below("training", target->training, workspace->n_entries, err));
+        if (workspace->entries[target->training].kind != SX_ENTRY_TRAINING)
+            return sx_fail(err, SX_ERR_USAGE, "select: entry %zu is no training run",
+                           target->training);
+    }
+    return read_pair(job, n_members, target, err);
+}
+
+SX_PREPARE(select)
+{
+    struct target target;
+    return find_target(session, job, &target, err);
+}
+
+static void count_marks(struct sx_session *session)
+{
+    const struct sx_family_data *family = &session->family;
+    const size_t seed = session->selection.seed_index;
+    session->n_marks =
+        family->state == SX_STATE_READY && seed < family->n_seeds ? family->seeds[seed].n_marks : 0;
+}
+
+static bool same_selection(const struct sx_selection *a, const struct sx_selection *b)
+{
+    return a->entry == b->entry && a->family == b->family && a->seed_index == b->seed_index &&
+           a->latent == b->latent && a->pair_a == b->pair_a && a->pair_b == b->pair_b &&
+           a->training == b->training;
+}
+
+SX_APPLY(select)
+{
+    struct target target;
+    struct sx_selection *selection = &session->selection;
+    if (find_target(session, job, &target, NULL) != SX_OK)
+        return; /* prepare has looked already */
+    const struct sx_selection before = *selection;
+    *selection = (struct sx_selection){target.entry,  target.family, target.seed,    target.latent,
+                                       target.pair_a, target.pair_b, target.training};
+    if (!same_selection(&before, selection))
+        sx_session_touch(session, SX_SLOT_SELECTION);
+    if (before.family != selection->family) {
+        sx_session_empty_family(session);
+        sx_session_empty_match(session);
+    }
+    if (before.family != selection->family || before.seed_index != selection->seed_index) {
+        sx_session_empty_card(session);
+        sx_session_empty_gallery(session);
+        sx_session_update_summary(session);
+        sx_session_update_rows(session);
+        count_marks(session);
+    }
+    if (before.training != selection->training)
+        sx_session_empty_curves(session);
+}
+
+/* --- set ----------------------------------------------------------------------------------------
+ */
+
+static bool is_on(const struct sx_job *job, const char *name, bool now)
+{
+    const char *text = sx_arg_text(job->args, name);
+    return text ? strcmp(text, "on") == 0 : now;
+}
+
+SX_APPLY(set)
+{
+    struct sx_settings *settings = &session->settings;
+    const struct sx_settings before = *settings;
+    settings->tau = sx_value_real_or(sx_value_get(job->args, "tau"), settings->tau);
+    settings->alive = sx_value_real_or(sx_value_get(job->args, "alive"), settings->alive);
+    settings->orphans_only = is_on(job, "orphans", settings->orphans_only);
+    settings->marked_only = is_on(job, "marked-only", settings->marked_only);
+    const char *counter = sx_arg_text(job->args, "counter");
+    for (int c = 0; counter && c <= SX_COUNTER_PAPER; c++)
+        if (strcmp(counter, sx_counter_name((enum sx_counter)c)) == 0)
+            settings->counter = (enum sx_counter)c;
+
+    const bool moved = before.tau != settings->tau || before.alive != settings->alive;
+    if (!moved && before.counter == settings->counter &&
+        before.orphans_only == settings->orphans_only &&
+        before.marked_only == settings->marked_only)
+        return;
+    sx_session_touch(session, SX_SLOT_SETTINGS);
+    if (moved)
+        sx_session_update_summary(session);
+    sx_session_update_rows(session);
+}
+
+/* --- rows, sort, filter -------------------------------------------------------------------------
+ */
+
+/* The filter text that the command asks for, owned; NULL: leave it. */
+static char *wanted_filter(const struct sx_job *job)
+{
+    if (strcmp(job->command->name, "filter") == 0) {
+        char *text = sx_arg_joined(job->args, "text");
+        return text ? text : sx_xstrdup("");
+    }
+    return sx_xstrdup(sx_arg_text(job->args, "filter"));
+}
+
+SX_PREPARE(rows)
+{
+    char *text = wanted_filter(job);
+    struct sx_filter *filter = NULL;
+    enum sx_status status = SX_OK;
+    if (text && strlen(text) >= sizeof session->rows.filter)
+        status = sx_fail(err, SX_ERR_USAGE, "filter: longer than %zu bytes",
+                         sizeof session->rows.filter - 1);
+    else if (text)
+        status = sx_filter_new(text, &filter, err);
+    sx_filter_free(filter);
+    sx_free(text);
+    return status;
+}
+
+SX_APPLY(rows)
+{
+    struct sx_rows *rows = &session->rows;
+    const char *sort = sx_arg_text(job->args, "sort");
+    const bool descending = sx_value_bool_or(sx_value_get(job->args, "descending"), false);
+    if (!sort)
+        sort = sx_arg_text(job->args, "key");
+    for (int key = 0; sort && key < SX_SORT_COUNT; key++)
+        if (strcmp(sort, sx_sort_key_name((enum sx_sort_key)key)) == 0)
+            rows->sort = (enum sx_sort_key)key;
+    if (sort || descending)
+        rows->descending = descending;
+    char *text = wanted_filter(job);
+    if (text)
+        snprintf(rows->filter, sizeof rows->filter, "%s", text);
+    sx_free(text);
+    /* The wish changed even while there is nothing to order yet. */
+    if (session->family.state != SX_STATE_READY)
+        sx_session_touch(session, SX_SLOT_ROWS);
+    sx_session_update_rows(session);
+}
+
+/* --- jump ---------------------------------------------------------------------------------------
+ */
+
+static bool is_number(const char *text)
+{
+    return *text && strspn(text, "0123456789") == strlen(text);
+}
+
+static char *jump_text(const struct sx_session *session, const struct sx_job *job)
+{
+    char *text = sx_arg_joined(job->args, "text");
+    return text ? text : sx_xstrdup(session->rows.search);
+}
+
+static size_t position_of(const struct sx_rows *rows, uint32_t latent)
+{
+    for (size_t i = 0; i < rows->n; i++)
+        if (rows->order[i] == latent)
+            return i;
+    return SIZE_MAX;
+}
+
+/* The count-th row for which the filter holds, from the selected one on, around the end. */
+static enum sx_status next_match(const struct sx_session *session, const struct sx_job *job,
+                                 const struct sx_filter *filter, uint32_t *latent,
+                                 struct sx_error *err)
+{
+    const struct sx_rows *rows = &session->rows;
+    const bool backward = sx_value_bool_or(sx_value_get(job->args, "backward"), false);
+    size_t left = index_of(job, "count");
+    size_t at = position_of(rows, session->selection.latent);
+    bool found = false;
+    if (at == SIZE_MAX)
+        at = backward ? 0 : rows->n - 1;
+    for (size_t step = 0; left && (step < rows->n || found); step++) {
+        struct sx_filter_row row;
+        at = backward ? (at + rows->n - 1) % rows->n : (at + 1) % rows->n;
+        sx_row_describe(session, rows->order[at], &row);
+        if (!sx_filter_holds(filter, &row))
+            continue;
+        found = true;
+        *latent = rows->order[at];
+        left--;
+    }
+    return found ? SX_OK : sx_fail(err, SX_ERR_NOTFOUND, "jump: no row is like that");
+}
+
+static enum sx_status jump_target(const struct sx_session *session, const struct sx_job *job,
+                                  const char *text, uint32_t *latent, struct sx_error *err)
+{
+    if (!*text)
+        return sx_fail(err, SX_ERR_USAGE, "jump: nothing was looked for yet; /TEXT");
+    if (strlen(text) >= sizeof session->rows.search)
+        return sx_fail(err, SX_ERR_USAGE, "jump: longer than %zu bytes",
+                       sizeof session->rows.search - 1);
+    if (session->rows.state != SX_STATE_READY || !session->rows.n)
+        return sx_fail(err, SX_ERR_USAGE, "jump: there are no rows");
+    if (is_number(text)) {
+        const uint64_t number = strtoull(text, NULL, 10);
+        if (strlen(text) > 10 || number >= session->family.F)
+            return sx_fail(err, SX_ERR_USAGE, "jump: there are %llu latents",
+                           (unsigned long long)session->family.F);
+        *latent = (uint32_t)number;
+        return SX_OK;
+    }
+    struct sx_filter *filter = NULL;
+    SX_TRY(sx_filter_new(text, &filter, err));
+    enum sx_status status = next_match(session, job, filter, latent, err);
+    sx_filter_free(filter);
+    return status;
+}
+
+SX_PREPARE(jump)
+{
+    uint32_t latent;
+    char *text = jump_text(session, job);
+    enum sx_status status = jump_target(session, job, text, &latent, err);
+    sx_free(text);
+    return status;
+}
+
+SX_APPLY(jump)
+{
+    uint32_t latent = session->selection.latent;
+    char *text = jump_text(session, job);
+    if (jump_target(session, job, text, &latent, NULL) == SX_OK) {
+        snprintf(session->rows.search, sizeof session->rows.search, "%s", text);
+        if (session->selection.latent != latent)
+            sx_session_touch(session, SX_SLOT_SELECTION);
+        session->selection.latent = latent;
+    }
+    sx_free(text);
+}
+
+/* --- mark ---------------------------------------------------------------------------------------
+ */
+
+static uint64_t marked_latent(const struct sx_session *session, const struct sx_job *job)
+{
+    return given(job, "latent") ? index_of(job, "latent") : session->selection.latent;
+}
+
+SX_PREPARE(mark)
+{
+    const struct sx_family_data *family = &session->family;
+    if (family->state != SX_STATE_READY || session->selection.seed_index >= family->n_seeds)
+        return sx_fail(err, SX_ERR_USAGE, "mark: open a family first");
+    if (marked_latent(session, job) >= family->F)
+        return sx_fail(err, SX_ERR_USAGE, "mark: there are %llu latents",
+                       (unsigned long long)family->F);
+    return SX_OK;
+}
+
+SX_APPLY(mark)
+{
+    struct sx_seed_latents *seed = &session->family.seeds[session->selection.seed_index];
+    const size_t words = (size_t)(session->family.F + 63) / 64;
+    if (sx_value_bool_or(sx_value_get(job->args, "clear"), false)) {
+        sx_free(seed->marks);
+        seed->marks = NULL;
+        seed->n_marks = 0;
+    } else {
+        const uint64_t latent = marked_latent(session, job);
+        const uint64_t bit = (uint64_t)1 << (latent % 64);
+        if (!seed->marks)
+            seed->marks = sx_xcalloc(words, sizeof *seed->marks);
+        const bool was = seed->marks[latent / 64] & bit;
+        seed->marks[latent / 64] ^= bit;
+        seed->n_marks += was ? SIZE_MAX : 1;
+    }
+    count_marks(session);
+    sx_session_touch(session, SX_SLOT_SELECTION);
+    if (session->settings.marked_only || strstr(session->rows.filter, "marked"))
+        sx_session_update_rows(session);
+}
+
+/* --- the rest -----------------------------------------------------------------------------------
+ */
+
+SX_APPLY(cancel)
+{
+    struct sx_run *run = sx_run_of(session);
+    if (given(job, "id"))
+        sx_run_cancel(run, (uint64_t)index_of(job, "id"));
+    else
+        sx_run_cancel_all(run);
+}
+
+SX_APPLY(message)
+{
+    char *text = sx_arg_joined(job->args, "text");
+    sx_session_message(session, SX_OK, "%s", text ? text : "");
+    sx_free(text);
+}
