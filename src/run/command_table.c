@@ -176,10 +176,18 @@ static const struct sx_param view_params[] = {
     CHOICE("color", "none|16|256|truecolor", "none", "colours of the printed screen"),
     FLAG("ascii", "no character beyond ASCII"),
     FLAG("svg", "print a drawing instead of text"),
+    OPTION("theme", SX_PARAM_STRING, "colours: default, light, mono, high-contrast"),
+    OPTION("family", SX_PARAM_STRING, "family to select: its number, or a part of its title"),
+    NUMBER("seed", SX_PARAM_INT, 0, MAX_INDEX, NULL, "anchor seed: member of the family"),
+    NUMBER("latent", SX_PARAM_INT, 0, MAX_INDEX, NULL, "latent of the anchor seed"),
+    OPTION("pair", SX_PARAM_STRING, "A,B: two members of the family"),
+    NUMBER("tau", SX_PARAM_REAL, 0, 1, NULL, "similarity threshold, strict"),
+    NUMBER("alive", SX_PARAM_REAL, -1, 1, NULL, "alignment cut; -1: all latents"),
     {.name = "do",
      .kind = SX_PARAM_STRING,
      .repeat = true,
      .help = "a `:` line to carry out first, e.g. --do 'select --latent 3'"},
+    OPTION("keys", SX_PARAM_STRING, "keys to press before printing, e.g. --keys '5j<Enter>'"),
 };
 static const struct sx_param theme_params[] = {
     POSITIONAL("name", SX_PARAM_STRING, true, false, "default, light, mono, high-contrast"),
