@@ -57,7 +57,8 @@ const char *sx_fraction(char *buf, size_t size, double value, int digits, bool a
     return buf;
 }
 
-/* Sum of the bins that column i of `width` covers; n bins. */
+/* Mean of the bins that column i of `width` covers; n bins. Not the sum: columns may cover one bin
+ * more or less than their neighbours, and a smooth histogram would come out ragged. */
 static double binned(const double *value, size_t n, int width, int i)
 {
     size_t from = (size_t)i * n / (size_t)width;
@@ -66,7 +67,7 @@ static double binned(const double *value, size_t n, int width, int i)
     for (size_t k = from; k < to; k++)
         if (!isnan(value[k]))
             sum += value[k];
-    return sum;
+    return to > from ? sum / (double)(to - from) : 0;
 }
 
 static double largest(const double *value, size_t n, int columns)
@@ -436,8 +437,6 @@ void sx_plot_draw(struct sx_canvas *cv, const struct sx_plot *plot)
     draw_axes(cv, &a, plot->x_label, plot->y_label);
     if (plot->filled && plot->n_series)
         fill_series(&a, &plot->series[0]);
-    for (size_t k = plot->filled ? 1 : 0; k < plot->n_series; k++)
-        draw_series(&a, &plot->series[k], k, plot->n_series > 1);
     if (plot->has_marker && plot->marker >= a.x_lo && plot->marker <= a.x_hi) {
         int x = dot_x(&a, plot->marker) / (a.braille ? 2 : 1);
         sx_vline(&a.cv, x, 0, a.cv.h, SX_STYLE_HANDLE);
@@ -445,6 +444,8 @@ void sx_plot_draw(struct sx_canvas *cv, const struct sx_plot *plot)
             sx_put_char(cv, axis_width(cv->w) + x, a.cv.h, SX_STYLE_HANDLE,
                         sx_glyph(cv, SX_GLYPH_FULL));
     }
+    for (size_t k = plot->filled ? 1 : 0; k < plot->n_series; k++)
+        draw_series(&a, &plot->series[k], k, plot->n_series > 1);
     if (legend && a.cv.h + 2 < cv->h)
         draw_legend(cv, plot, axis_width(cv->w), a.cv.h + 2);
 }

@@ -10,7 +10,7 @@
 
 /* One cell a bin, eight levels; zero bins are ▁-less blanks, small ones show at least one level.
  * `max` <= 0: the largest value. Returns the columns used. When n > width, neighbouring bins are
- * added up. */
+ * averaged. */
 int sx_sparkline(struct sx_canvas *cv, int x, int y, int width, enum sx_style style,
                  const double *value, size_t n, double max);
 /* The same as text (UTF-8 or ASCII), for tables; returns buf. */
