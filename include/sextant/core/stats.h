@@ -1,0 +1,30 @@
+/* Small statistics: tests and intervals for counts and correlations, order statistics. */
+#ifndef SEXTANT_CORE_STATS_H
+#define SEXTANT_CORE_STATS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct sx_test {
+    double statistic; /* chi-square or z */
+    double p;         /* chi-square upper tail (1 degree of freedom), or two-sided normal */
+};
+
+/* Are two proportions k1/n1 and k2/n2 the same? Pearson's chi-square of the 2 x 2 table with
+ * Yates' correction, no larger than the difference itself (as scipy). NAN for an empty margin. */
+struct sx_test sx_chi2_yates(uint64_t k1, uint64_t n1, uint64_t k2, uint64_t n2);
+
+/* Fisher's r-to-z test of two independent correlations: z = (atanh r2 - atanh r1) / se. */
+struct sx_test sx_fisher_z(double r1, uint64_t n1, double r2, uint64_t n2);
+
+/* Wilson's score interval of k/n; z = 1.959964 for 95 %. n = 0 gives [0,1]. */
+void sx_wilson(uint64_t k, uint64_t n, double z, double *lo, double *hi);
+
+/* Quantile q in [0,1] of ascending values, interpolated linearly (as numpy). NAN when empty. */
+double sx_quantile(const double *ascending, size_t n, double q);
+void sx_sort_doubles(double *values, size_t n); /* ascending; NaN is not allowed */
+
+double sx_mean(const double *values, size_t n); /* NAN when empty */
+double sx_std_population(const double *values, size_t n);
+
+#endif
