@@ -43,6 +43,10 @@ const char *sx_container_name(enum sx_container container);
 
 enum sx_status sx_tensor_file_open(const char *path, struct sx_tensor_file **file,
                                    struct sx_error *err) SX_MUST_CHECK;
+/* The same from bytes in memory, which must outlive the file. `label` stands for the path. */
+enum sx_status sx_tensor_file_open_memory(const char *label, const void *bytes, size_t len,
+                                          struct sx_tensor_file **file,
+                                          struct sx_error *err) SX_MUST_CHECK;
 void sx_tensor_file_close(struct sx_tensor_file *file); /* NULL is fine */
 
 enum sx_container sx_tensor_file_container(const struct sx_tensor_file *file);
@@ -73,7 +77,8 @@ enum sx_status sx_tensor_file_read_rows_f32(const struct sx_tensor_file *file, s
                                             struct sx_error *err) SX_MUST_CHECK;
 
 /* Pointer into the mapped file when the tensor is F32, contiguous and 4-byte aligned there; else
- * NULL and the caller reads a copy. Valid until the file is closed. */
+ * NULL and the caller reads a copy. Valid until the file is closed. The one way to meet SIGBUS: a
+ * file that is cut shorter while it is mapped; all other reads copy and answer SX_ERR_IO. */
 const float *sx_tensor_file_map_f32(const struct sx_tensor_file *file, size_t i);
 
 /* 32 hex digits over names, shapes and the raw bytes of every tensor (reads the whole file). */
