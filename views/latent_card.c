@@ -1,0 +1,335 @@
+#include "latent_card.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "partner.h"
+#include "sextant/tui/image.h"
+#include "sextant/tui/plot.h"
+#include "sextant/tui/widgets.h"
+#include "view_parts.h"
+
+enum { STRONGEST = 12, PANELS_MAX = 2 * (SX_CARD_SEEDS + 1) };
+
+bool sx_card_asked(const struct sx_session *session)
+{
+    const struct sx_card *card = &session->card;
+    return card->state != SX_STATE_EMPTY && card->family == session->selection.family &&
+           card->seed_index == session->selection.seed_index &&
+           card->latent == session->selection.latent;
+}
+
+static bool card_ready(const struct sx_session *session)
+{
+    return session->card.state == SX_STATE_READY && sx_card_asked(session);
+}
+
+/* --- numbers ------------------------------------------------------------------------------------
+ */
+
+static int draw_head(struct sx_canvas *cv, const struct sx_session *session)
+{
+    const struct sx_seed_latents *anchor = sx_anchor_latents(session);
+    const uint32_t latent = session->selection.latent;
+    const bool ascii = sx_canvas_ascii(cv);
+    const int found = sx_partners_found(session, latent);
+    char text[SX_SHORT_TEXT];
+    int x = 2;
+
+    if (found >= 0) {
+        x += sx_put(cv, x, 0, SX_STYLE_BADGE,
+                    sx_partner_badge(text, sizeof text, ascii, found, session->family.n_seeds));
+        x += 1 +
+             sx_put(cv, x + 1, 0, SX_STYLE_STRONG, sx_partner_word(found, session->family.n_seeds));
+        x += 2;
+    }
+    if (sx_latent_dead(anchor, latent))
+        x += 2 + sx_put(cv, x, 0, SX_STYLE_WARN, "† dead");
+    if (sx_session_marked(session, latent))
+        sx_put(cv, x, 0, SX_STYLE_STRONG, "* marked");
+    x = 2;
+    x = sx_label_value(cv, x, 1, "align", SX_STYLE_NUMBER,
+                       sx_fraction(text, sizeof text, (double)anchor->align[latent], 2, ascii));
+    x = sx_label_value(cv, x, 1, ascii ? "|enc|" : "‖enc‖", SX_STYLE_NUMBER,
+                       sx_fraction(text, sizeof text, (double)anchor->enc_norm[latent], 2, ascii));
+    x = sx_label_value(cv, x, 1, ascii ? "|dec|" : "‖dec‖", SX_STYLE_NUMBER,
+                       sx_fraction(text, sizeof text, (double)anchor->dec_norm[latent], 2, ascii));
+    if (card_ready(session))
+        sx_label_value(cv, x, 1, "bias", SX_STYLE_NUMBER,
+                       sx_fraction(text, sizeof text, (double)session->card.b_enc, 2, ascii));
+    return 3;
+}
+
+/* Partners by exact assignment where MATCH is there, by CARD (nearest decoder) otherwise. */
+static bool partner_for(const struct sx_session *session, size_t member, struct sx_partner *out,
+                        double *second)
+{
+    const struct sx_card *card = &session->card;
+    const bool matched = sx_partner_of(session, member, session->selection.latent, out);
+
+    *second = NAN;
+    if (!card_ready(session))
+        return matched;
+    for (size_t i = 0; i < card->n_partners; i++) {
+        if (card->partner[i].seed_index != member)
+            continue;
+        *second = (double)card->partner[i].runner_up;
+        if (!matched)
+            *out = (struct sx_partner){
+                .latent = card->partner[i].latent,
+                .sim_dec = (double)card->partner[i].sim_dec,
+                .sim_enc = (double)card->partner[i].sim_enc,
+                .margin = (double)card->partner[i].margin,
+                .agree = true,
+                .ambiguous = (double)card->partner[i].margin < 0.05,
+            };
+        return true;
+    }
+    return matched;
+}
+
+static void put_fraction(struct sx_canvas *cv, int x, int y, int width, double value)
+{
+    char text[SX_SHORT_TEXT];
+    sx_put_right(cv, x, y, width, isnan(value) || value == 0 ? SX_STYLE_DIM : SX_STYLE_NUMBER,
+                 sx_fraction(text, sizeof text, value, 2, sx_canvas_ascii(cv)));
+}
+
+static int draw_partners(struct sx_canvas *cv, int y, const struct sx_session *session)
+{
+    const int digits = sx_latent_digits(session->family.F);
+    const bool matched = sx_match_ready(session);
+    const int at[] = {2, 8, 10 + digits, 16 + digits, 22 + digits, 29 + digits};
+
+    if (session->family.n_seeds < 2)
+        return y;
+    sx_put(cv, at[0], y, SX_STYLE_HEADER, "seed");
+    sx_put(cv, at[1], y, SX_STYLE_HEADER, matched ? "partner" : "nearest");
+    sx_put_right(cv, at[2], y, 6, SX_STYLE_HEADER, "dec");
+    sx_put_right(cv, at[3], y, 6, SX_STYLE_HEADER, "enc");
+    sx_put_right(cv, at[4], y, 7, SX_STYLE_HEADER, "second");
+    sx_put_right(cv, at[5], y, 7, SX_STYLE_HEADER, "margin");
+    for (size_t m = 0; m < session->family.n_seeds && y + 1 < cv->h; m++) {
+        struct sx_partner partner;
+        double second;
+        if (m == session->selection.seed_index)
+            continue;
+        y++;
+        sx_putf(cv, at[0], y, SX_STYLE_NUMBER, "%4lld", (long long)session->family.seeds[m].seed);
+        if (!partner_for(session, m, &partner, &second)) {
+            const bool pending = session->card.state == SX_STATE_PENDING;
+            sx_put(cv, at[1], y, pending ? SX_STYLE_BUSY : SX_STYLE_DIM, pending ? "…" : "–");
+            continue;
+        }
+        if (partner.latent < 0) {
+            sx_put(cv, at[1], y, SX_STYLE_DIM, "–");
+            continue;
+        }
+        sx_putf(cv, at[1], y, partner.shared || !matched ? SX_STYLE_NUMBER : SX_STYLE_DIM, "%0*lld",
+                digits, (long long)partner.latent);
+        put_fraction(cv, at[2], y, 6, partner.sim_dec);
+        put_fraction(cv, at[3], y, 6, partner.sim_enc);
+        put_fraction(cv, at[4], y, 7, second);
+        put_fraction(cv, at[5], y, 7, partner.margin);
+        int x = at[5] + 8;
+        if (partner.ambiguous)
+            x += 1 + sx_put(cv, x, y, SX_STYLE_WARN, "≈");
+        if (!partner.agree)
+            sx_put(cv, x, y, SX_STYLE_DIM, "enc names another");
+    }
+    return y + 2;
+}
+
+static int draw_neighbours(struct sx_canvas *cv, int y, const struct sx_session *session)
+{
+    const struct sx_card *card = &session->card;
+    const int digits = sx_latent_digits(session->family.F);
+    const int width = digits + 7;
+    int x = 14;
+
+    if (!card_ready(session)) {
+        sx_put(cv, 2, y, SX_STYLE_LABEL, "neighbours");
+        if (session->card.state == SX_STATE_PENDING)
+            sx_put(cv, 14, y, SX_STYLE_BUSY, "…");
+        return y + 2;
+    }
+    sx_put(cv, 2, y, SX_STYLE_LABEL, "neighbours");
+    for (size_t i = 0; i < card->n_neighbours; i++) {
+        if (x + width > cv->w && i > 0)
+            break;
+        sx_putf(cv, x, y, SX_STYLE_NUMBER, "%0*u", digits, card->neighbour[i]);
+        put_fraction(cv, x + digits, y, 5, (double)card->neighbour_cos[i]);
+        x += width;
+    }
+    return y + 2;
+}
+
+/* --- weights ------------------------------------------------------------------------------------
+ */
+
+struct panel {
+    const float *row;
+    int64_t seed, latent;
+    bool encoder;
+};
+
+static size_t collect_panels(const struct sx_session *session, struct panel panel[PANELS_MAX])
+{
+    const struct sx_card *card = &session->card;
+    size_t n = 0;
+
+    for (int encoder = 0; encoder < 2; encoder++) {
+        panel[n++] =
+            (struct panel){encoder ? card->enc_row : card->dec_row,
+                           session->family.seeds[card->seed_index].seed, card->latent, encoder};
+        for (size_t i = 0; i < card->n_partners; i++) {
+            const float *row = encoder ? card->partner[i].enc_row : card->partner[i].dec_row;
+            if (row && card->partner[i].seed_index < session->family.n_seeds)
+                panel[n++] =
+                    (struct panel){row, session->family.seeds[card->partner[i].seed_index].seed,
+                                   card->partner[i].latent, encoder};
+        }
+    }
+    return n;
+}
+
+/* Tiles in `rows` rows: the width each gets. */
+static int tile_width(const struct sx_canvas *cv, int room, size_t n, int rows,
+                      const struct sx_image *image, int *height)
+{
+    const int columns = (int)((n + (size_t)rows - 1) / (size_t)rows);
+    int w = 0;
+
+    *height = 0;
+    if (columns > 0 && room / rows > 2)
+        sx_image_size(image, (cv->w - 2) / columns - 2, room / rows - 1, &w, height);
+    return w;
+}
+
+static void draw_images(struct sx_canvas *cv, int y, const struct sx_session *session)
+{
+    struct panel panel[PANELS_MAX];
+    const size_t n = collect_panels(session, panel);
+    const struct sx_card *card = &session->card;
+    struct sx_image image = {
+        .w = (int)card->image_width, .h = (int)card->image_height, .diverging = true};
+    const int digits = sx_latent_digits(session->family.F);
+    const int room = cv->h - y;
+    int h1, h2;
+    const int w1 = tile_width(cv, room, n, 1, &image, &h1);
+    const int w2 = tile_width(cv, room, n, 2, &image, &h2);
+    const int rows = w2 > w1 ? 2 : 1, w = w2 > w1 ? w2 : w1, h = w2 > w1 ? h2 : h1;
+    const size_t columns = (n + (size_t)rows - 1) / (size_t)rows;
+
+    if (w < 4 || h < 2) {
+        if (room > 0)
+            sx_put(cv, 2, y, SX_STYLE_DIM, "Enter shows the weights as images");
+        return;
+    }
+    const int step = w + 2 > digits + 8 ? w + 2 : digits + 8;
+    for (size_t i = 0; i < n; i++) {
+        const int x = 2 + (int)(i % columns) * step;
+        const int top = y + (int)(i / columns) * (h + 1);
+        struct sx_canvas tile = sx_canvas_sub(cv, (struct sx_rect){x, top + 1, w, h});
+
+        sx_putf(cv, x, top, SX_STYLE_LABEL, "%s s%lld %0*lld", panel[i].encoder ? "enc" : "dec",
+                (long long)panel[i].seed, digits, (long long)panel[i].latent);
+        image.pixel = panel[i].row;
+        sx_image_draw(&tile, &image);
+    }
+}
+
+/* Indices of the weights of largest magnitude, in order. */
+static size_t strongest(const float *row, uint64_t D, uint32_t out[STRONGEST])
+{
+    size_t n = 0;
+
+    for (uint64_t d = 0; d < D; d++) {
+        const float magnitude = fabsf(row[d]);
+        size_t at = n;
+        if (n == STRONGEST && magnitude <= fabsf(row[out[n - 1]]))
+            continue;
+        if (n < STRONGEST)
+            n++;
+        else
+            at = n - 1;
+        for (; at > 0 && fabsf(row[out[at - 1]]) < magnitude; at--)
+            out[at] = out[at - 1];
+        out[at] = (uint32_t)d;
+    }
+    return n;
+}
+
+/* The strongest weights of the anchor, and what the partners have there. */
+static int draw_strongest(struct sx_canvas *cv, int y, const struct sx_session *session,
+                          bool encoder, int rows)
+{
+    const struct sx_card *card = &session->card;
+    const float *row = encoder ? card->enc_row : card->dec_row;
+    uint32_t index[STRONGEST];
+    const size_t n = strongest(row, card->D, index);
+    const double top = n ? fabs((double)row[index[0]]) : 0;
+    int x = 26;
+
+    sx_putf(cv, 2, y, SX_STYLE_HEADER, "%s weights", encoder ? "encoder" : "decoder");
+    sx_putf(cv, 18, y, SX_STYLE_HEADER, "%6s%lld", "s",
+            (long long)session->family.seeds[card->seed_index].seed);
+    for (size_t p = 0; p < card->n_partners; p++) {
+        if (card->partner[p].dec_row && card->partner[p].seed_index < session->family.n_seeds)
+            sx_putf(cv, x, y, SX_STYLE_HEADER, "%6s%lld", "s",
+                    (long long)session->family.seeds[card->partner[p].seed_index].seed);
+        x += 7;
+    }
+    for (size_t i = 0; i < n && (int)i < rows && y + 1 < cv->h; i++) {
+        const double value = (double)row[index[i]];
+        const int bar = top > 0 ? (int)lround(8 * fabs(value) / top) : 0;
+        y++;
+        sx_putf(cv, 2, y, SX_STYLE_NUMBER, "%6u", index[i]);
+        for (int b = 0; b < bar; b++)
+            sx_put_char(cv, 9 + b, y, SX_STYLE_BAR, sx_glyph_block(cv, 7));
+        put_fraction(cv, 18, y, 7, value);
+        x = 25;
+        for (size_t p = 0; p < card->n_partners; p++) {
+            const float *other = encoder ? card->partner[p].enc_row : card->partner[p].dec_row;
+            put_fraction(cv, x, y, 7, other ? (double)other[index[i]] : NAN);
+            x += 7;
+        }
+    }
+    return y + 2;
+}
+
+static void draw_weights(struct sx_canvas *cv, int y, const struct sx_session *session)
+{
+    const struct sx_card *card = &session->card;
+
+    if (!card->dec_row || !card->enc_row)
+        return;
+    if (card->image_width && card->image_height) {
+        draw_images(cv, y, session);
+        return;
+    }
+    const int room = cv->h - y;
+    if (room >= 10) {
+        y = draw_strongest(cv, y, session, false, (room - 3) / 2);
+        draw_strongest(cv, y, session, true, (room - 3) / 2);
+    } else {
+        draw_strongest(cv, y, session, false, room - 1);
+    }
+}
+
+void sx_latent_card(struct sx_canvas *cv, const struct sx_session *session)
+{
+    const struct sx_seed_latents *anchor = sx_anchor_latents(session);
+    const struct sx_card *card = &session->card;
+
+    if (!anchor || session->selection.latent >= session->family.F)
+        return;
+    int y = draw_head(cv, session);
+    y = draw_partners(cv, y, session);
+    y = draw_neighbours(cv, y, session);
+    if (card_ready(session))
+        draw_weights(cv, y, session);
+    else if (card->state == SX_STATE_FAILED && sx_card_asked(session))
+        sx_put(cv, 2, y, SX_STYLE_BAD, card->error.message);
+}
