@@ -9,12 +9,13 @@
 #include "checkpoint.h"
 #include "sextant/base/alloc.h"
 
-static const char encoder_weight[] = "_modules.encoder._parameters.weight";
-
 static bool claims(const struct sx_sae_source *s)
 {
+    const char *class_name =
+        sx_value_string_or(sx_value_get(sx_tensor_file_extra(s->tensors), "__class__"), "");
     return sx_tensor_file_container(s->tensors) == SX_CONTAINER_TORCH_ZIP &&
-           sx_source_has(s, encoder_weight);
+           strstr(class_name, "encoder_decoder") && sx_source_has(s, "encoder.weight") &&
+           sx_source_has(s, "decoder.weight");
 }
 
 /* The coefficient and the seed that a file name claims; NAN and -1 where it says nothing. The
@@ -66,10 +67,10 @@ static enum sx_status describe(const struct sx_sae_source *s, struct sx_sae_info
     (void)err;
     const struct sx_value *extra = sx_tensor_file_extra(s->tensors);
     info->arch = SX_ARCH_RELU;
-    sx_layout_place(layout, s, SX_SLOT_W_ENC, "", encoder_weight, false);
-    sx_layout_place(layout, s, SX_SLOT_B_ENC, "", "_modules.encoder._parameters.bias", false);
-    sx_layout_place(layout, s, SX_SLOT_W_DEC, "", "_modules.decoder._parameters.weight", true);
-    bool arm_t = sx_layout_place(layout, s, SX_SLOT_B_DEC, "", "_parameters.b_dec", false);
+    sx_layout_place(layout, s, SX_SLOT_W_ENC, "", "encoder.weight", false);
+    sx_layout_place(layout, s, SX_SLOT_B_ENC, "", "encoder.bias", false);
+    sx_layout_place(layout, s, SX_SLOT_W_DEC, "", "decoder.weight", true);
+    bool arm_t = sx_layout_place(layout, s, SX_SLOT_B_DEC, "", "b_dec", false);
     info->subtract_b_dec = arm_t;
     info->constraint = arm_t ? SX_CONSTRAINT_RENORM : SX_CONSTRAINT_NONE;
     sx_info_set(&info->variant, arm_t ? "T" : "U");

@@ -7,6 +7,7 @@
 #include "checkpoint.h"
 #include "sextant/base/alloc.h"
 #include "sextant/core/blas.h"
+#include "sextant/core/kernels.h"
 #include "sextant/sae/sae.h"
 
 enum {
@@ -268,12 +269,6 @@ static enum sx_status append_latents(struct encoder *m, uint64_t rows, struct sx
 /* --- decode ------------------------------------------------------------------------------------
  */
 
-static void add_scaled(float *restrict y, const float *restrict w, float a, uint64_t n)
-{
-    for (uint64_t e = 0; e < n; e++)
-        y[e] += a * w[e];
-}
-
 static void decode_sparse(const struct encoder *m, const struct sx_sae_acts *acts, uint64_t at,
                           uint64_t rows, float *out)
 {
@@ -281,7 +276,7 @@ static void decode_sparse(const struct encoder *m, const struct sx_sae_acts *act
         for (uint64_t i = acts->indptr[at + r]; i < acts->indptr[at + r + 1]; i++) {
             uint32_t j = acts->indices[i];
             float a = m->inverse ? acts->values[i] * m->inverse[j] : acts->values[i];
-            add_scaled(out + r * m->d, m->sae->W_dec + j * m->d, a, m->d);
+            sx_axpy(m->d, a, m->sae->W_dec + j * m->d, out + r * m->d);
         }
 }
 
