@@ -98,6 +98,6 @@ run_ok completion bash
 printf '%s\n' "$out" >"$TMP/completion"
 bash -n "$TMP/completion" || fail 'the completion is not bash'
 replies=$(bash -c "compopt() { :; }; source '$TMP/completion'
-    COMP_WORDS=(sextant ma) COMP_CWORD=1 _sextant; echo \"\${COMPREPLY[@]}\"
+    COMP_WORDS=(sextant ma) COMP_CWORD=1; _sextant; echo \"\${COMPREPLY[@]}\"
     COMP_WORDS=(sextant match --ta) COMP_CWORD=2; _sextant; echo \"\${COMPREPLY[@]}\"")
 assert_eq $'match\n--tau' "$replies" 'completion'

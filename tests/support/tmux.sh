@@ -66,7 +66,15 @@ tmux_wait_gone() {
 }
 
 tmux_resize() {
+    local i tty
     t resize-window -x "${1%x*}" -y "${1#*x}"
+    # tmux tells the program a little later, and several changes as one.
+    tty=$(tmux_flag pane_tty)
+    for ((i = 0; i < TMUX_PATIENCE; i++)); do
+        [[ $(stty size <"$tty") == "${1#*x} ${1%x*}" ]] && return
+        sleep 0.1
+    done
+    fail "the terminal was never resized to $1"
 }
 
 tmux_flag() {

@@ -14,16 +14,16 @@ tmux_wait saved
 
 # Start: the alternate screen, the frame, the keys from the table.
 tmux_type "clear; $start"
-tmux_wait 'help: the keys'
+tmux_wait 'Everywhere'
 assert_eq 1 "$(tmux_flag alternate_on)" 'alternate screen'
 assert_contains "$(tmux_screen | head -n 1)" 'sextant' 'breadcrumb'
 assert_contains "$(tmux_screen | tail -n 2 | head -n 1)" 'command' 'key bar'
 
 # Moves, a count, search, Esc.
 tmux_keys G
-tmux_wait_gone 'help: the keys'
+tmux_wait_gone 'Everywhere'
 tmux_keys g
-tmux_wait 'help: the keys'
+tmux_wait 'Everywhere'
 tmux_keys 3
 tmux_wait '3  then a move, or Enter for'
 tmux_keys j
@@ -44,17 +44,17 @@ tmux_keys -l 'nonsense'
 tmux_keys Enter
 tmux_wait 'nonsense'
 tmux_keys Escape
-tmux_wait 'help: the keys'
+tmux_wait 'Everywhere'
 
 # Resize: smaller than anything can be shown in, and back, and as small as it gets.
 tmux_resize 20x5
 tmux_wait 'too small'
 tmux_resize 100x30
-tmux_wait 'help: the keys'
+tmux_wait 'Everywhere'
 tmux_resize 2x2
 tmux_wait_gone 'help'
 tmux_resize 80x24
-tmux_wait 'help: the keys'
+tmux_wait 'Everywhere'
 
 # Suspend and come back.
 tmux_keys C-z
@@ -63,7 +63,7 @@ assert_eq 0 "$(tmux_flag alternate_on)" 'alternate screen while stopped'
 tmux_type 'echo between'
 tmux_wait 'between'
 tmux_type fg
-tmux_wait 'help: the keys'
+tmux_wait 'Everywhere'
 assert_eq 1 "$(tmux_flag alternate_on)" 'alternate screen after fg'
 
 # Quit: the terminal is as it was.
@@ -80,7 +80,7 @@ assert_eq "$(cat "$modes.before")" "$(cat "$modes.after")" 'terminal modes after
 for sig in SEGV ABRT TERM HUP; do
     rm -f "$pid" "$modes.after"
     tmux_type "clear; ulimit -c 0; $start; echo ended \$?"
-    tmux_wait 'help: the keys'
+    tmux_wait 'Everywhere'
     wait_file "$pid"
     kill -s "$sig" "$(cat "$pid")"
     tmux_wait 'ended '
