@@ -70,7 +70,7 @@ static enum sx_status read_key(struct sx_config *config, const struct config_key
                                const struct sx_value *v, struct sx_error *err)
 {
     const int line = sx_value_line(v);
-    char number[32];
+    char number[24];
 
     /* `color: 256` is a number to YAML. */
     if (strcmp(key->name, "color") == 0 && sx_value_kind(v) == SX_VALUE_INT) {
@@ -78,7 +78,7 @@ static enum sx_status read_key(struct sx_config *config, const struct config_key
         if (!is_color_word(number))
             return sx_fail(err, SX_ERR_USAGE, "%s:%d: color is %s; %s", config->path, line, number,
                            key->help);
-        snprintf(config->color, sizeof config->color, "%s", number);
+        snprintf(config->color, sizeof config->color, "%.15s", number);
         return SX_OK;
     }
     if (sx_value_kind(v) != key->kind)
