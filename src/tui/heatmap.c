@@ -56,7 +56,10 @@ static bool coloured(const struct sx_canvas *cv)
     return sx_canvas_depth(cv) >= SX_DEPTH_256;
 }
 
-static void draw_level(struct sx_canvas *cv, int x, int y, int w, int level, bool diverging)
+/* With colours the sign stands in the first cell of a run of negative ones only (`sign`): a
+ * character needs a foreground at every change of level, which doubles the bytes of a repaint. */
+static void draw_level(struct sx_canvas *cv, int x, int y, int w, int level, bool diverging,
+                       bool sign)
 {
     enum sx_style style = (enum sx_style)((diverging ? SX_STYLE_DIV_0 : SX_STYLE_HEAT_0) + level);
     char glyphs[3];
@@ -64,13 +67,13 @@ static void draw_level(struct sx_canvas *cv, int x, int y, int w, int level, boo
     if (!coloured(cv)) {
         level_glyphs(level, diverging, glyphs);
         sx_put_len(cv, x, y, style, glyphs + (w < 2 ? 1 : 0), w < 2 ? 1 : 2);
-    } else if (diverging && level < SX_DIV_LEVELS / 2) {
-        sx_put_char(cv, x + w - 1, y, style, '-');
+    } else if (sign && diverging && level < SX_DIV_LEVELS / 2) {
+        sx_put_char(cv, x, y, style, '-');
     }
 }
 
 static void draw_cell(struct sx_canvas *cv, const struct sx_heatmap *map, int x, int y,
-                      double value)
+                      double value, bool sign)
 {
     int w = cell_width(map);
     if (isnan(value)) {
@@ -79,7 +82,7 @@ static void draw_cell(struct sx_canvas *cv, const struct sx_heatmap *map, int x,
     }
     int level = sx_heat_level(value, map->lo, map->hi, map->diverging);
     if (w < 4) {
-        draw_level(cv, x, y, w, level, map->diverging);
+        draw_level(cv, x, y, w, level, map->diverging, sign);
         return;
     }
     char text[32];
@@ -186,11 +189,23 @@ void sx_heat_scale(struct sx_canvas *cv, int x, int y, int width, double lo, dou
     snprintf(end, sizeof end, "%.3g ", lo);
     int at = sx_put(&line, 0, 0, SX_STYLE_NUMBER, end);
     for (int i = 0; i < levels; i++, at += w)
-        draw_level(&line, at, 0, w, i, diverging);
+        draw_level(&line, at, 0, w, i, diverging, true);
     snprintf(end, sizeof end, " %.3g", hi);
     at += sx_put(&line, at, 0, SX_STYLE_NUMBER, end);
     if (unit)
         sx_put(&line, at + 1, 0, SX_STYLE_UNIT, unit);
+}
+
+static void draw_cells(struct sx_canvas *cv, const struct sx_heatmap *map,
+                       const struct sx_heatmap_state *state, const struct parts *p, int r)
+{
+    int w = cell_width(map);
+    bool negative = false;
+    for (int c = 0; c < p->cols; c++) {
+        double value = map->value(map->ctx, state->top + r, state->left + c);
+        draw_cell(cv, map, p->x0 + c * w, p->y0 + r, value, !negative);
+        negative = sx_heat_level(value, map->lo, map->hi, true) < SX_DIV_LEVELS / 2;
+    }
 }
 
 void sx_heatmap_draw(struct sx_canvas *cv, const struct sx_heatmap *map,
@@ -209,9 +224,7 @@ void sx_heatmap_draw(struct sx_canvas *cv, const struct sx_heatmap *map,
     draw_labels(cv, map, state, &p);
     int w = cell_width(map);
     for (int r = 0; r < p.rows; r++)
-        for (int c = 0; c < p.cols; c++)
-            draw_cell(cv, map, p.x0 + c * w, p.y0 + r,
-                      map->value(map->ctx, state->top + r, state->left + c));
+        draw_cells(cv, map, state, &p, r);
     int cx = p.x0 + (state->col - state->left) * w;
     int cy = p.y0 + state->row - state->top;
     if (p.rows > 0 && p.cols > 0) {

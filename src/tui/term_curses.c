@@ -53,6 +53,7 @@ struct curses_term {
     int in_fd, out_fd;
     int w, h;
     struct sent *sent; /* [h][w]: what ncurses was told last */
+    struct sent *row;  /* [w]: scratch of a flush */
     bool default_colours;
     bool direct;
     bool palette; /* slots are being redefined */
@@ -237,6 +238,7 @@ static void take_size(struct curses_term *t, int w, int h)
     t->w = w < 1 ? 1 : w;
     t->h = h < 1 ? 1 : h;
     t->sent = sx_xrealloc(t->sent, (size_t)t->w * (size_t)t->h * sizeof *t->sent);
+    t->row = sx_xrealloc(t->row, (size_t)t->w * sizeof *t->row);
     forget(t);
 }
 
@@ -260,6 +262,12 @@ static bool rgb_equal(struct sx_rgb a, struct sx_rgb b)
     return a.r == b.r && a.g == b.g && a.b == b.b;
 }
 
+/* Rounded up: terminfo rounds down on the way back to 0..255. */
+static int per_mille(int level)
+{
+    return (level * 1000 + 254) / 255;
+}
+
 /* The palette entry for a colour: one that has it, a new one, or the nearest. */
 static int palette_slot(struct curses_term *t, struct sx_rgb rgb)
 {
@@ -269,7 +277,7 @@ static int palette_slot(struct curses_term *t, struct sx_rgb rgb)
     if (t->n_slots < N_SLOTS) {
         int i = t->n_slots++;
         t->slot[i] = rgb;
-        init_extended_color(i, rgb.r * 1000 / 255, rgb.g * 1000 / 255, rgb.b * 1000 / 255);
+        init_extended_color(i, per_mille(rgb.r), per_mille(rgb.g), per_mille(rgb.b));
         return i;
     }
     int best = FIRST_SLOT;
@@ -336,16 +344,6 @@ static void choose_colours(struct curses_term *t, const char *colorterm)
 
 /* Output. */
 
-/* A blank shows its foreground only through underline or reverse. */
-static struct sx_look visible_look(struct sx_look look, const struct sx_cell *cell)
-{
-    if (cell->ch == ' ' && !cell->mark && !(look.attrs & (SX_UNDERLINE | SX_REVERSE))) {
-        look.fg = (struct sx_colour){0};
-        look.attrs = 0;
-    }
-    return look;
-}
-
 static bool same_colour(struct sx_colour a, struct sx_colour b)
 {
     return a.kind == b.kind && a.index == b.index && rgb_equal(a.rgb, b.rgb);
@@ -375,26 +373,65 @@ static void put_sent(struct curses_term *t, int x, int y, const struct sent *s)
         mvadd_wch(y, x, &cell);
 }
 
+static bool is_blank(const struct sent *s)
+{
+    return s->ch == ' ' && !s->mark && !(s->look.attrs & (SX_UNDERLINE | SX_REVERSE));
+}
+
+/* A blank shows its background only, so it may take the rest of its look from the cell before it:
+ * then the words of a row that differ from each other need no change back and forth around every
+ * gap. Wide gaps and row ends on the terminal's own background stay plain: those are erased, not
+ * written, and should not change along with their neighbour. */
+static void smooth_blanks(struct sent *row, int w)
+{
+    enum { WIDE_GAP = 12 };
+    for (int x = 0; x < w;) {
+        if (!is_blank(&row[x])) {
+            x++;
+            continue;
+        }
+        int end = x + 1;
+        while (end < w && is_blank(&row[end]) && same_colour(row[end].look.bg, row[x].look.bg))
+            end++;
+        bool own = row[x].look.bg.kind == SX_COLOUR_DEFAULT;
+        struct sx_look look = {.bg = row[x].look.bg};
+        if (x > 0 && same_colour(row[x - 1].look.bg, look.bg) &&
+            !(row[x - 1].look.attrs & (SX_UNDERLINE | SX_REVERSE)) &&
+            !(own && (end == w || end - x > WIDE_GAP)))
+            look = row[x - 1].look;
+        for (; x < end; x++)
+            row[x].look = look;
+    }
+}
+
+static void resolve_row(struct curses_term *t, const struct sx_screen *screen,
+                        const struct sx_theme *theme, int y)
+{
+    static const struct sx_cell outside = {.ch = ' ', .width = 1};
+    for (int x = 0; x < t->w; x++) {
+        bool in = x < screen->w && y < screen->h;
+        const struct sx_cell *cell =
+            in ? &screen->cells[(size_t)y * (size_t)screen->w + (size_t)x] : &outside;
+        if (cell->width == 2 && x + 1 >= t->w)
+            cell = &outside;
+        t->row[x] = (struct sent){cell->ch, cell->mark, sx_theme_cell(theme, t->base.depth, cell)};
+    }
+    smooth_blanks(t->row, t->w);
+}
+
 static void curses_flush(struct sx_term *term, const struct sx_screen *screen,
                          const struct sx_theme *theme)
 {
     struct curses_term *t = curses_of(term);
-    static const struct sx_cell outside = {.ch = ' ', .width = 1};
     for (int y = 0; y < t->h; y++) {
+        struct sent *old = &t->sent[(size_t)y * (size_t)t->w];
+        resolve_row(t, screen, theme, y);
         for (int x = 0; x < t->w; x++) {
-            bool in = x < screen->w && y < screen->h;
-            const struct sx_cell *cell =
-                in ? &screen->cells[(size_t)y * (size_t)screen->w + (size_t)x] : &outside;
-            if (cell->width == 2 && x + 1 >= t->w)
-                cell = &outside;
-            struct sent now = {cell->ch, cell->mark, sx_theme_cell(theme, t->base.depth, cell)};
-            now.look = visible_look(now.look, cell);
-            struct sent *old = &t->sent[(size_t)y * (size_t)t->w + (size_t)x];
-            if (same_sent(&now, old))
+            if (same_sent(&t->row[x], &old[x]))
                 continue;
-            *old = now;
-            if (cell->width > 0)
-                put_sent(t, x, y, &now);
+            old[x] = t->row[x];
+            if (old[x].ch) /* 0: the right half of a wide character goes with the left */
+                put_sent(t, x, y, &old[x]);
         }
     }
     int cursor = screen->cursor_set ? 1 : 0;
@@ -738,6 +775,7 @@ static void curses_close(struct sx_term *term)
             close(t->pipe[i]);
     sx_str_release(&t->paste);
     sx_free(t->sent);
+    sx_free(t->row);
     sx_free(t);
 }
 

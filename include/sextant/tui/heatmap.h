@@ -1,6 +1,6 @@
 /* Matrices as colour: two columns a cell, at most 11 levels so that equal neighbours share their
- * attributes on the wire. Colour never stands alone: negative cells carry `-`, and in mono the
- * density ramp and sign glyphs take over. */
+ * attributes on the wire. Colour never stands alone: runs of negative cells begin with `-`,
+ * and with 16 colours or none the density ramp and sign glyphs take over. */
 #ifndef SEXTANT_TUI_HEATMAP_H
 #define SEXTANT_TUI_HEATMAP_H
 
