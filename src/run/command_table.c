@@ -386,6 +386,17 @@ static const struct sx_command table[] = {
         .apply = sx_cmd_match_family_apply,
     },
     {
+        .name = "match-alive",
+        .group = "Session",
+        .help = "match the alive latents again at the present cut (set --alive starts it)",
+        .example = "match-alive",
+        .lane = SX_LANE_COMPUTE,
+        .flags = PROMPT | SUPERSEDE | SX_CMD_HIDDEN,
+        .prepare = sx_cmd_match_alive_prepare,
+        .run = sx_cmd_match_alive_run,
+        .apply = sx_cmd_match_alive_apply,
+    },
+    {
         .name = "rows",
         .group = "Session",
         .help = "order and filter the features table",

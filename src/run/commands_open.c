@@ -13,7 +13,7 @@
  */
 
 struct open_input {
-    const char **paths; /* owned, owned strings */
+    char **paths; /* owned, owned strings */
     size_t n;
 };
 
@@ -21,7 +21,7 @@ static void open_input_free(void *p)
 {
     struct open_input *input = p;
     for (size_t i = 0; i < input->n; i++)
-        sx_free((void *)(uintptr_t)input->paths[i]);
+        sx_free(input->paths[i]);
     sx_free(input->paths);
     sx_free(input);
 }
@@ -70,7 +70,8 @@ SX_RUN(open)
 {
     const struct open_input *input = job->input;
     struct sx_workspace *workspace = sx_xcalloc(1, sizeof *workspace);
-    enum sx_status status = sx_workspace_scan(input->paths, input->n, &job->task, workspace, err);
+    enum sx_status status =
+        sx_workspace_scan((const char *const *)input->paths, input->n, &job->task, workspace, err);
     job->result = workspace;
     job->result_free = workspace_free;
     return status;
@@ -137,6 +138,7 @@ SX_APPLY(open)
     session->workspace = *found;
     sx_free(found);
     job->result = NULL;
+    session->workspace_serial++;
     session->workspace_state = SX_STATE_READY;
     forget_family(session);
     follow_selection(&before, session);

@@ -37,6 +37,9 @@ SX_PRINT(match);
 SX_PREPARE(match_family);
 SX_RUN(match_family);
 SX_APPLY(match_family);
+SX_PREPARE(match_alive);
+SX_RUN(match_alive);
+SX_APPLY(match_alive);
 
 /* commands_train.c */
 SX_RUN(train);

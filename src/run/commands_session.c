@@ -208,7 +208,9 @@ SX_APPLY(set)
         before.marked_only == settings->marked_only)
         return;
     sx_session_touch(session, SX_SLOT_SETTINGS);
-    if (moved)
+    if (before.alive != settings->alive)
+        sx_session_follow_alive(session);
+    if (moved || before.counter != settings->counter)
         sx_session_update_summary(session);
     sx_session_update_rows(session);
 }

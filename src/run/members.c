@@ -16,7 +16,7 @@ enum sx_status sx_members_take(const struct sx_session *session, size_t family,
                         session->family.family == family &&
                         session->family.n_seeds == from->n_members;
     members->family = family;
-    members->workspace = session->revision[SX_SLOT_WORKSPACE];
+    members->workspace = session->workspace_serial;
     members->n = from->n_members;
     members->member = sx_xcalloc(from->n_members, sizeof *members->member);
     for (size_t i = 0; i < from->n_members; i++) {
@@ -53,7 +53,7 @@ enum sx_status sx_members_load(struct sx_members *members, struct sx_task *task,
 
 bool sx_members_current(const struct sx_session *session, const struct sx_members *members)
 {
-    return members->workspace == session->revision[SX_SLOT_WORKSPACE] &&
+    return members->workspace == session->workspace_serial &&
            members->family == session->selection.family;
 }
 

@@ -9,7 +9,7 @@
 
 struct sx_members {
     size_t family;
-    uint64_t workspace; /* revision of the workspace that `family` and `entry` are indices of */
+    uint64_t workspace; /* serial of the workspace that `family` and `entry` are indices of */
     size_t n;
     struct sx_member {
         size_t entry;

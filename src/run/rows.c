@@ -3,9 +3,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "match_lookup.h"
 #include "session_private.h"
 #include "sextant/base/alloc.h"
+#include "sextant/sae/match.h"
 
 /* --- one latent ---------------------------------------------------------------------------------
  */
@@ -15,34 +15,34 @@ static const double TINY_NORM = 1e-12;
 static void describe_partners(const struct sx_session *session, uint32_t latent,
                               struct sx_filter_row *row)
 {
+    const struct sx_match_data *match = &session->match;
     const size_t anchor = session->selection.seed_index;
+    if (match->state != SX_STATE_READY || anchor >= match->set->n_models ||
+        match->set->n_models < 2)
+        return;
     double sim = 0;
     double sim_enc = 0;
     double margin = 0;
-    int seeds = 0;
     int margins = 0;
-    int partners = 0;
-    for (size_t other = 0; other < session->family.n_seeds; other++) {
-        struct sx_lookup found;
-        if (other == anchor || !sx_lookup_partner(&session->match, anchor, other, latent,
-                                                  session->settings.tau, &found))
+    row->partners = 0;
+    for (size_t other = 0; other < match->set->n_models; other++) {
+        struct sx_match_view view;
+        if (other == anchor)
             continue;
-        seeds++;
-        partners += found.shared;
-        sim += isnan(found.sim_dec) ? 0 : (double)found.sim_dec;
-        sim_enc += isnan(found.sim_enc) ? 0 : (double)found.sim_enc;
-        if (!isnan(found.margin)) {
-            margin += (double)found.margin;
-            margins++;
-        }
+        sx_match_look(match->set, match->summary->alive, anchor, other, latent,
+                      session->settings.tau, &view);
+        row->partners += view.shared;
+        sim += isnan(view.sim_dec) ? 0 : (double)view.sim_dec;
+        sim_enc += isnan(view.sim_enc) ? 0 : (double)view.sim_enc;
+        margin += isnan(view.margin) ? 0 : (double)view.margin;
+        margins += !isnan(view.margin);
     }
-    if (!seeds)
-        return;
-    row->sim = sim / seeds;
-    row->sim_enc = sim_enc / seeds;
+    const double others = (double)(match->set->n_models - 1);
+    row->sim = sim / others;
+    row->sim_enc = sim_enc / others;
     row->margin = margins ? margin / margins : (double)NAN;
-    row->partners = partners;
-    row->category = sx_lookup_category(&session->match, session->settings.counter, anchor, latent);
+    const uint8_t category = match->category ? match->category[latent] : SX_CATEGORY_NOT_COUNTED;
+    row->category = category == SX_CATEGORY_NOT_COUNTED ? -1 : category;
 }
 
 void sx_row_describe(const struct sx_session *session, uint32_t latent, struct sx_filter_row *row)

@@ -18,6 +18,7 @@ void sx_session_init(struct sx_session *session)
     *session = (struct sx_session){0};
     session->selection = (struct sx_selection){
         .entry = SIZE_MAX, .family = SIZE_MAX, .pair_b = 1, .training = SIZE_MAX};
+    session->match.other = SIZE_MAX;
     session->settings = (struct sx_settings){.tau = DEFAULT_TAU, .alive = -1};
 }
 
@@ -71,8 +72,9 @@ void sx_match_data_release(struct sx_match_data *data)
     sx_match_summary_free(data->summary);
     sx_match_survival_free(data->survival);
     sx_match_survival_free(data->survival_other);
+    sx_free(data->category);
     sx_free(data->other_title);
-    *data = (struct sx_match_data){0};
+    *data = (struct sx_match_data){.other = SIZE_MAX};
 }
 
 void sx_card_release(struct sx_card *card)

@@ -4,6 +4,8 @@
 
 #include "sextant/run/session.h"
 
+enum { SX_SURVIVAL_POINTS = 101 }; /* tau = 0, .01, … 1 */
+
 void sx_session_init(struct sx_session *session);
 void sx_session_release(struct sx_session *session);
 
@@ -35,9 +37,11 @@ void sx_curves_release(struct sx_curves *curves);
 void sx_slot_fail(enum sx_slot_state *state, struct sx_error *slot_error, enum sx_status status,
                   const struct sx_error *error);
 
-/* Follow-ups of a change of settings, marks, match or family, on the UI thread: fractions at the
- * present tau and cut, and the order of the features table. */
+/* Follow-ups of a change of settings, marks, match or family, on the UI thread: fractions and
+ * categories at the present tau and counter, the job for another alive cut, and the order of the
+ * features table. */
 void sx_session_update_summary(struct sx_session *session);
+void sx_session_follow_alive(struct sx_session *session);
 void sx_session_update_rows(struct sx_session *session);
 
 #endif

@@ -12,7 +12,8 @@
  * also selects its family and seed. set    [--tau X] [--alive X] [--counter anchored|clique|paper]
  * [--orphans on|off]
  *          [--marked-only on|off]
- *          Fractions, counters and rows follow at once. --alive -1: all latents.
+ *          Fractions, counters and rows follow at once; another --alive is a short job on the
+ *          compute lane (match.alive_state). --alive -1: all latents.
  *   rows   [--sort latent|align|enc-norm|dec-norm|similarity|margin|category] [--descending]
  *          [--filter TEXT]
  *          What is not given stays; --sort without --descending is ascending. --filter '' shows

@@ -100,15 +100,25 @@ struct sx_family_data {
     size_t n_seeds;
 };
 
-/* Matching of all seeds of the selected family (types in sae/match_types.h). */
+/* Matching of all seeds of the selected family (types in sae/match_types.h); models are the members
+ * in their order. */
 struct sx_match_data {
     enum sx_slot_state state;
     struct sx_error error;
     size_t family;
-    struct sx_match_set *set;           /* owned: pairs with partners, similarities, margins */
-    struct sx_match_summary *summary;   /* owned: fractions and counters at settings.tau / alive */
+    struct sx_match_set *set;         /* owned: pairs with partners, similarities, margins */
+    struct sx_match_summary *summary; /* owned: fractions and counters at settings.tau. Its `alive`
+                                         says whether they, and rows, are of set->alive */
     struct sx_match_survival *survival; /* owned: the same over tau in [0,1], per pair */
-    struct sx_match_survival *survival_other; /* owned or NULL: of a second family, to compare */
+    uint8_t *category;                  /* owned [F], enum sx_category: the anchor's latents, by
+                                           settings.counter (paper: those of member 0) */
+    /* The alive cut moves by a job of its own (`match-alive`, which `set --alive` starts): until it
+     * is READY, summary and survival are of the cut before (set->alive_cut). */
+    enum sx_slot_state alive_state;
+    struct sx_error alive_error;
+    /* A second family, to compare. */
+    size_t other;                             /* its index as asked for; SIZE_MAX: none */
+    struct sx_match_survival *survival_other; /* owned or NULL: not there yet */
     char *other_title;                        /* owned or NULL */
 };
 
@@ -235,8 +245,6 @@ struct sx_selection {
     size_t training;       /* entry index of the training run shown; SIZE_MAX: none */
 };
 
-enum sx_counter { SX_COUNTER_ANCHORED, SX_COUNTER_CLIQUE, SX_COUNTER_PAPER };
-
 struct sx_settings {
     double tau;   /* similarity threshold, strict; default 0.7 */
     double alive; /* alignment cut; -1: all latents; default -1 */
@@ -249,6 +257,7 @@ struct sx_session {
     uint64_t revision[SX_SLOT_COUNT];
     struct sx_workspace workspace;
     enum sx_slot_state workspace_state;
+    uint64_t workspace_serial; /* counts workspaces opened: indices are of one of them */
     struct sx_selection selection;
     struct sx_settings settings;
     struct sx_family_data family;
