@@ -600,7 +600,7 @@ static void define_keys(void)
 {
     for (size_t i = 0; i < sizeof modified / sizeof modified[0]; i++) {
         for (int m = 1; m < 8; m++) {
-            char sequence[16];
+            char sequence[24];
             int mods =
                 (m & 1 ? SX_MOD_SHIFT : 0) | (m & 2 ? SX_MOD_ALT : 0) | (m & 4 ? SX_MOD_CTRL : 0);
             snprintf(sequence, sizeof sequence, "\033[1;%d%c", m + 1, modified[i].final);
@@ -849,6 +849,15 @@ static void set_up(struct curses_term *t, const struct sx_term_options *options)
         install_signals(t);
 }
 
+static bool is_known(const char *name, int fd)
+{
+    int found;
+    if (setupterm(name, fd, &found) != OK)
+        return false;
+    del_curterm(cur_term);
+    return true;
+}
+
 enum sx_status sx_term_open_curses(const struct sx_term_options *options, struct sx_term **out,
                                    struct sx_error *err)
 {
@@ -876,7 +885,8 @@ enum sx_status sx_term_open_curses(const struct sx_term_options *options, struct
     }
     emergency.has_modes = tcgetattr(t->out_fd, &emergency.modes) == 0;
     set_escdelay(25);
-    t->screen = newterm(name, t->out, t->in);
+    if (is_known(name, t->out_fd)) /* asked first: a newterm that fails leaks */
+        t->screen = newterm(name, t->out, t->in);
     if (!t->screen) {
         status =
             sx_fail(err, SX_ERR_IO, "terminal type \"%s\" is not known or cannot be used", name);
