@@ -196,6 +196,12 @@ static void read_origin(const struct sx_sae_source *s, struct sx_sae_info *info)
                 sx_value_int_or(sx_value_at(cfg, "metadata.training_architecture_details.k"), -1);
     }
     /* What our own writer leaves in the metadata. */
+    if (sx_value_bool_or(setting(cfg, "signed_topk"), false)) {
+        info->signed_topk = true;
+        sx_info_warn(info,
+                     "trained with top k without a relu: applied so here, SAELens puts a relu "
+                     "on top");
+    }
     const char *penalty = text(cfg, "weight_penalty");
     if (penalty)
         for (enum sx_penalty p = SX_PENALTY_NONE; p <= SX_PENALTY_L2_UNSQUARED; p++)

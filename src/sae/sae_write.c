@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "sextant/base/alloc.h"
+#include "sextant/base/log.h"
 #include "sextant/base/str.h"
 #include "sextant/io/json.h"
 
@@ -81,6 +82,14 @@ enum sx_status sx_write_refuse(const struct sx_sae *sae, const char *form, const
 {
     return sx_fail(err, SX_ERR_UNSUPPORTED, "%s: %s cannot hold this SAE exactly: %s",
                    sae->info.path ? sae->info.path : "SAE", form, why);
+}
+
+void sx_warn_signed(const char *form, const char *path)
+{
+    sx_log(SX_LOG_WARN,
+           "%s: top k without a relu; %s applies one, which differs where fewer than k "
+           "pre-activations are positive",
+           path, form);
 }
 
 bool sx_pre_matters(const struct sx_sae *sae)

@@ -34,6 +34,9 @@ enum sx_status sx_bundle_add_constant(struct sx_bundle *b, const char *name, flo
 /* "PATH: FORM cannot hold this SAE exactly: WHY". */
 enum sx_status sx_write_refuse(const struct sx_sae *sae, const char *form, const char *why,
                                struct sx_error *err);
+/* Top k without a relu is written as top k, marked, with a word in the log: the library applies a
+ * relu on top, which changes rows with fewer than k positive pre-activations only. */
+void sx_warn_signed(const char *form, const char *path);
 /* With b_dec zero it makes no difference whether it is subtracted from the input. */
 bool sx_pre_matters(const struct sx_sae *sae);
 bool sx_is_batch(const struct sx_sae_info *info);

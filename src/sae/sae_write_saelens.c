@@ -19,8 +19,6 @@ static const char *saelens_arch(const struct sx_sae *sae, const char **why)
         *why = "it has no sigmoid";
     else if (info->arch == SX_ARCH_GROUPMAX)
         *why = "it has no groupmax";
-    else if (info->signed_topk)
-        *why = "its topk passes a relu, this one does not";
     if (*why)
         return NULL;
     switch (info->arch) {
@@ -67,6 +65,8 @@ static struct sx_value *saelens_metadata(const struct sx_sae_info *info)
             sx_value_append(widths, sx_value_int((int64_t)width));
         }
     }
+    if (info->signed_topk)
+        sx_value_set(m, "signed_topk", sx_value_bool(true));
     sx_value_set(m, "converted_by", sx_value_string("sextant " SX_VERSION));
     return m;
 }
@@ -130,6 +130,8 @@ enum sx_status sx_sae_write_saelens(const struct sx_sae *sae, const char *folder
     if (strcmp(arch, "topk") == 0 && sae->info.k < 1)
         return sx_write_refuse(sae, "SAELens",
                                "its topk needs k, which this SAE's file does not say", err);
+    if (sae->info.signed_topk)
+        sx_warn_signed("SAELens", folder);
     SX_TRY(sx_write_folder(folder, err));
     struct sx_bundle b = {.sae = sae};
     char *path = sx_xasprintf("%s/sae_weights.safetensors", folder);

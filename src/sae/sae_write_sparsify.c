@@ -12,8 +12,6 @@ static const char *sparsify_refusal(const struct sx_sae *sae)
         return "it knows topk and groupmax only";
     if (info->k < 1)
         return "its topk needs k, which this SAE's file does not say";
-    if (info->signed_topk)
-        return "its topk passes a relu, this one does not";
     if (info->scale_by_decoder_norm)
         return "it does not scale latents by the decoder's norms";
     if (info->norm != SX_NORM_NONE && info->norm != SX_NORM_EXPECTED_AVERAGE)
@@ -34,6 +32,8 @@ static struct sx_value *sparsify_config(const struct sx_sae *sae, bool unit)
     sx_value_set(v, "normalize_decoder", sx_value_bool(unit));
     sx_value_set(v, "num_latents", sx_value_int((int64_t)info->dict_size));
     sx_value_set(v, "k", sx_value_int(info->k));
+    if (info->signed_topk) /* a key of its early versions */
+        sx_value_set(v, "signed", sx_value_bool(true));
     sx_value_set(v, "multi_topk", sx_value_bool(false));
     sx_value_set(v, "skip_connection", sx_value_bool(sae->W_skip != NULL));
     sx_value_set(v, "transcode", sx_value_bool(false));
@@ -49,6 +49,8 @@ enum sx_status sx_sae_write_sparsify(const struct sx_sae *sae, const char *folde
         return sx_write_refuse(sae, "sparsify", why, err);
     struct sx_sae_stats stats;
     SX_TRY(sx_sae_measure(sae, &stats, err));
+    if (sae->info.signed_topk)
+        sx_warn_signed("sparsify", folder);
     SX_TRY(sx_write_folder(folder, err));
     struct sx_bundle b = {.sae = sae};
     sx_bundle_add_slot(&b, "encoder.weight", SX_SLOT_W_ENC);
