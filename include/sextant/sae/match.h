@@ -17,7 +17,7 @@ enum sx_status sx_match_new(const struct sx_match_input *models, size_t n_models
 void sx_match_set_free(struct sx_match_set *set); /* NULL is fine */
 
 /* Match the alive latents again at another cut (NAN: drop them); `models` as given to
- * sx_match_new. On failure the set is as it was. */
+ * sx_match_new. Sets task->total. On failure the set is as it was. */
 enum sx_status sx_match_set_alive_cut(struct sx_match_set *set, const struct sx_match_input *models,
                                       double alive_cut, struct sx_task *task,
                                       struct sx_error *err) SX_MUST_CHECK;

@@ -1,0 +1,52 @@
+#include "sextant/core/stats.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+
+/* Reference values: scipy 1.17 and numpy 2.4 (chi2_contingency, norm.sf, proportion_ci, quantile),
+ * printed to 12 digits. The counts and correlations are those of Jedryszek & Crook 2026. */
+
+Test(stats, chi_square_with_yates_correction)
+{
+    struct sx_test t = sx_chi2_yates(57, 900, 72, 555);
+    cr_assert_float_eq(t.statistic, 17.9179787326, 1e-9);
+    cr_assert_float_eq(t.p, 2.306320997659e-05, 1e-15);
+    t = sx_chi2_yates(5, 10, 6, 11); /* the difference is below one half: no correction beyond it */
+    cr_assert_eq(t.statistic, 0.0);
+    cr_assert_eq(t.p, 1.0);
+    cr_assert(isnan(sx_chi2_yates(0, 10, 0, 11).p));
+}
+
+Test(stats, fisher_r_to_z)
+{
+    struct sx_test t = sx_fisher_z(0.0595, 900, 0.1437, 555);
+    cr_assert_float_eq(t.statistic, 1.57369401906, 1e-10);
+    cr_assert_float_eq(t.p, 0.115558205221, 1e-10);
+}
+
+Test(stats, wilson_interval)
+{
+    double lo, hi;
+    sx_wilson(57, 900, 1.959963984540054, &lo, &hi);
+    cr_assert_float_eq(lo, 0.0492025955713, 1e-12);
+    cr_assert_float_eq(hi, 0.0811758659062, 1e-12);
+    sx_wilson(0, 10, 1.959963984540054, &lo, &hi);
+    cr_assert_eq(lo, 0.0);
+    cr_assert_float_eq(hi, 0.277532799863, 1e-12);
+    sx_wilson(0, 0, 1.96, &lo, &hi);
+    cr_assert(lo == 0 && hi == 1);
+}
+
+Test(stats, quantiles_mean_and_deviation)
+{
+    double x[] = {3, 1, 4, 1, 5, 9, 2, 6};
+    cr_assert_float_eq(sx_std_population(x, 8), 2.57087047515, 1e-11);
+    cr_assert_float_eq(sx_mean(x, 8), 3.875, 1e-15);
+    sx_sort_doubles(x, 8);
+    cr_assert_eq(sx_quantile(x, 8, 0), 1.0);
+    cr_assert_float_eq(sx_quantile(x, 8, 0.25), 1.75, 1e-15);
+    cr_assert_float_eq(sx_quantile(x, 8, 0.5), 3.5, 1e-15);
+    cr_assert_float_eq(sx_quantile(x, 8, 0.9), 6.9, 1e-12);
+    cr_assert_eq(sx_quantile(x, 8, 1), 9.0);
+    cr_assert(isnan(sx_quantile(x, 0, 0.5)) && isnan(sx_mean(x, 0)));
+}
