@@ -42,8 +42,8 @@ enum sx_status sx_outfile_open(const char *path, struct sx_outfile *out, struct 
 
 void sx_outfile_write(struct sx_outfile *f, const void *bytes, size_t n)
 {
-    if (n > 0)
-        (void)fwrite(bytes, 1, n, f->file);
+    if (n > 0 && !f->error && fwrite(bytes, 1, n, f->file) != n)
+        f->error = errno ? errno : EIO;
     f->written += n;
 }
 
@@ -62,16 +62,12 @@ static void release(struct sx_outfile *f)
 
 enum sx_status sx_outfile_commit(struct sx_outfile *f, struct sx_error *err)
 {
-    bool failed = ferror(f->file) != 0;
-    int why = errno;
     enum sx_status status = SX_OK;
-    if (fclose(f->file) != 0 && !failed) {
-        failed = true;
-        why = errno;
-    }
-    if (failed) {
+    if (fclose(f->file) != 0 && !f->error)
+        f->error = errno;
+    if (f->error) {
         unlink(f->temporary);
-        status = sx_fail(err, SX_ERR_IO, "%s: cannot write: %s", f->path, strerror(why));
+        status = sx_fail(err, SX_ERR_IO, "%s: cannot write: %s", f->path, strerror(f->error));
     } else {
         status = sx_rename_into_place(f->temporary, f->path, err);
     }

@@ -19,6 +19,7 @@ struct sx_outfile {
     char *path;
     char *temporary;
     uint64_t written;
+    int error; /* errno of the first failure */
 };
 
 enum sx_status sx_outfile_open(const char *path, struct sx_outfile *out,

@@ -138,8 +138,6 @@ static void go_back(struct emit *e, size_t before)
 }
 
 static enum sx_status emit_value(struct emit *e, uint32_t id, int depth, struct sx_value **out);
-static enum sx_status emit_items(struct emit *e, const struct sx_pickle_node *dict, int depth,
-                                 struct sx_value *into);
 
 /* A key as text; integers in decimal. Pickles of optimizers number their parameters. */
 static char *key_text(const struct sx_pickle_node *key)
@@ -161,6 +159,21 @@ static enum sx_status emit_item(struct emit *e, const char *key, uint32_t id, in
     return status;
 }
 
+/* `parts`: parameters, buffers or children of a module, where None means that it has none. */
+static enum sx_status emit_items(struct emit *e, const struct sx_pickle_node *dict, bool parts,
+                                 int depth, struct sx_value *into)
+{
+    for (uint32_t i = 0; i + 1 < dict->count; i += 2) {
+        if (parts && node_of(e, dict->u.items[i + 1])->kind == SX_PICKLE_NONE)
+            continue;
+        char *key = key_text(node_of(e, dict->u.items[i]));
+        enum sx_status status = emit_item(e, key, dict->u.items[i + 1], depth, into);
+        sx_free(key);
+        SX_TRY(status);
+    }
+    return SX_OK;
+}
+
 /* A module keeps parameters and children in dictionaries of their own; a state_dict shows them
  * without. Its other private attributes are torch's bookkeeping. */
 static enum sx_status emit_module(struct emit *e, const struct sx_pickle_node *state, int depth,
@@ -173,21 +186,9 @@ static enum sx_status emit_module(struct emit *e, const struct sx_pickle_node *s
             !strcmp(key, "_parameters") || !strcmp(key, "_modules") || !strcmp(key, "_buffers");
         enum sx_status status = SX_OK;
         if (inside && value->kind == SX_PICKLE_DICT)
-            status = emit_items(e, value, depth, into);
+            status = emit_items(e, value, true, depth, into);
         else if (*key != '_')
             status = emit_item(e, key, state->u.items[i + 1], depth, into);
-        sx_free(key);
-        SX_TRY(status);
-    }
-    return SX_OK;
-}
-
-static enum sx_status emit_items(struct emit *e, const struct sx_pickle_node *dict, int depth,
-                                 struct sx_value *into)
-{
-    for (uint32_t i = 0; i + 1 < dict->count; i += 2) {
-        char *key = key_text(node_of(e, dict->u.items[i]));
-        enum sx_status status = emit_item(e, key, dict->u.items[i + 1], depth, into);
         sx_free(key);
         SX_TRY(status);
     }
@@ -265,7 +266,7 @@ static enum sx_status emit_value(struct emit *e, uint32_t id, int depth, struct 
         break;
     case SX_PICKLE_DICT:
         *out = sx_value_map();
-        status = emit_items(e, n, depth, *out);
+        status = emit_items(e, n, false, depth, *out);
         break;
     case SX_PICKLE_OBJECT:
         *out = sx_value_map();

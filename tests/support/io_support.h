@@ -62,4 +62,19 @@ static inline const char *io_fixture(const char *name)
     return path;
 }
 
+/* A whole file; free with free(). */
+static inline uint8_t *io_read(const char *path, size_t *n)
+{
+    FILE *f = fopen(path, "rb");
+    if (!f || fseek(f, 0, SEEK_END) != 0)
+        abort();
+    *n = (size_t)ftell(f);
+    rewind(f);
+    uint8_t *bytes = malloc(*n + 1);
+    if (!bytes || fread(bytes, 1, *n, f) != *n)
+        abort();
+    fclose(f);
+    return bytes;
+}
+
 #endif

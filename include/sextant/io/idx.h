@@ -17,6 +17,8 @@ struct sx_idx {
 /* Unsigned-byte idx files of rank 1 to 4; found by content (gzip or not). */
 enum sx_status sx_idx_read(const char *path, struct sx_idx *out,
                            struct sx_error *err) SX_MUST_CHECK;
+enum sx_status sx_idx_read_memory(const char *label, const void *bytes, size_t len,
+                                  struct sx_idx *out, struct sx_error *err) SX_MUST_CHECK;
 void sx_idx_release(struct sx_idx *idx);
 
 #endif
