@@ -391,15 +391,19 @@ static int draw_agreement(struct sx_canvas *cv, int y, const struct sx_session *
 
 enum { SPARK_BINS = 24 };
 
+/* Without a spread there is nothing to see in a distribution: the text alone. */
 static int draw_spark(struct sx_canvas *cv, int y, const char *label, const float *value, size_t n,
                       double lo, double hi, const char *text)
 {
     double bin[SPARK_BINS];
+    int x = 14;
 
-    sx_bin_floats(value, n, lo, hi, bin, SPARK_BINS);
     sx_put(cv, 2, y, SX_STYLE_LABEL, label);
-    const int used = sx_sparkline(cv, 14, y, SPARK_BINS, SX_STYLE_BAR, bin, SPARK_BINS, 0);
-    sx_put(cv, 14 + used + 2, y, SX_STYLE_NUMBER, text);
+    if (hi - lo > 1e-3 * fabs(hi)) {
+        sx_bin_floats(value, n, lo, hi, bin, SPARK_BINS);
+        x += sx_sparkline(cv, x, y, SPARK_BINS, SX_STYLE_BAR, bin, SPARK_BINS, 0) + 2;
+    }
+    sx_put(cv, x, y, SX_STYLE_NUMBER, text);
     return y + 1;
 }
 

@@ -38,11 +38,11 @@ enum feature_column {
 };
 
 static const struct sx_view_column feature_columns[FEATURE_COLUMNS] = {
-    [COL_LATENT] = {"latent", {.title = "latent", .width = 6, .align = SX_RIGHT, .frozen = true}},
+    [COL_LATENT] = {"latent", {.title = "latent", .width = 7, .align = SX_RIGHT, .frozen = true}},
     [COL_DEAD] = {"dead", {.title = "", .width = 1}},
-    [COL_ALIGN] = {"align", {.title = "align", .width = 5, .align = SX_RIGHT}},
-    [COL_ENC] = {"enc-norm", {.title = "‖enc‖", .width = 5, .align = SX_RIGHT}},
-    [COL_DEC] = {"dec-norm", {.title = "‖dec‖", .width = 5, .align = SX_RIGHT}},
+    [COL_ALIGN] = {"align", {.title = "align", .width = 6, .align = SX_RIGHT}},
+    [COL_ENC] = {"enc-norm", {.title = "‖enc‖", .width = 6, .align = SX_RIGHT}},
+    [COL_DEC] = {"dec-norm", {.title = "‖dec‖", .width = 6, .align = SX_RIGHT}},
     [COL_PARTNERS] = {"partners", {.title = "seed", .width = 11}},
     [COL_SIM] = {"similarity", {.title = "sim", .width = 4, .align = SX_RIGHT}},
     [COL_MARGIN] = {"margin", {.title = "margin", .width = 6, .align = SX_RIGHT}},
@@ -204,7 +204,7 @@ static void expand_columns(struct feature_list *list, const struct sx_view *view
                          (long long)session->family.seeds[m].seed);
                 list->columns[out].title = list->title[out];
                 list->columns[out].width = list->digits + 6;
-            } else if (id[i] == COL_LATENT && list->digits > 6) {
+            } else if (id[i] == COL_LATENT && list->digits > 7) {
                 list->columns[out].width = list->digits;
             } else if (id[i] == COL_BADGE && (int)session->family.n_seeds > 5) {
                 list->columns[out].width = (int)session->family.n_seeds;
@@ -252,7 +252,7 @@ static void panes_of(const struct sx_view *view, struct sx_rect pane[2])
 {
     const struct features_state *state = view->state;
 
-    sx_two_panes(view, sx_layout_int(view, "share", 54), pane);
+    sx_two_panes(view, sx_layout_int(view, "share", 58), pane);
     if (state->full) {
         pane[0].w = 0;
         pane[1] = sx_body_rect(view);
@@ -544,8 +544,10 @@ static bool features_request(struct sx_view *view, const struct sx_session *sess
         if (at == 0 &&
             sx_table_hit(&list.table, &state->table, pane[0].w, pane[0].h - 1,
                          request->x - pane[0].x, request->y - pane[0].y - 1, &row, &column) &&
-            row == (size_t)-1)
+            row == (size_t)-1) {
             header_click(&list, session, column, emit);
+            return true;
+        }
     }
     /* The card has nothing to move in: the keys go on through the list. */
     if (!sx_list_request(&list.table, &state->table, pane[0], request, emit))

@@ -13,6 +13,7 @@
 #include "view_parts.h"
 
 enum pane { PANE_PAIR, PANE_CURVE, PANE_COUNTERS, PANES };
+enum { PAIR_ROWS = 12 };
 
 struct seeds_state {
     struct sx_table_state pairs;
@@ -36,13 +37,19 @@ static void panes_of(const struct sx_view *view, struct sx_rect pane[PANES])
         return;
     }
     if (!sx_folded(view)) {
-        const struct sx_part part[PANES] = {
-            {.size = pair}, {.weight = 1, .min = 16}, {.size = counters}};
-        sx_split_columns(body, 1, part, PANES, pane);
+        /* Pair over counters, the curve at their right. */
+        const struct sx_part part[2] = {{.size = counters}, {.weight = 1, .min = 16}};
+        const struct sx_part row[2] = {{.size = PAIR_ROWS}, {.weight = 1}};
+        struct sx_rect columns[2], rows[2];
+        sx_split_columns(body, 1, part, 2, columns);
+        sx_split_rows(columns[0], 0, row, 2, rows);
+        pane[PANE_PAIR] = rows[0];
+        pane[PANE_COUNTERS] = rows[1];
+        pane[PANE_CURVE] = columns[1];
         return;
     }
     /* Pair and counters above, the curve below. */
-    const struct sx_part row[2] = {{.size = 12}, {.weight = 1, .min = 6, .optional = true}};
+    const struct sx_part row[2] = {{.size = PAIR_ROWS}, {.weight = 1, .min = 6, .optional = true}};
     const struct sx_part column[2] = {{.size = pair < body.w / 2 ? pair : body.w / 2},
                                       {.weight = 1}};
     struct sx_rect rows[2], columns[2];
@@ -109,7 +116,7 @@ static void draw_fractions(struct sx_canvas *cv, int y, const struct sx_session 
     if (session->settings.alive > -1)
         sx_putf(cv, 27, y, SX_STYLE_DIM, ">%.2f", session->settings.alive);
     y++;
-    sx_put(cv, 2, y, SX_STYLE_LABEL, "shared");
+    sx_put(cv, 2, y, SX_STYLE_LABEL, "count");
     sx_putf(cv, 11, y, SX_STYLE_NUMBER, "%7llu of %llu", (unsigned long long)pair->n_shared,
             (unsigned long long)pair->n_a);
 }
@@ -279,11 +286,11 @@ static void draw_counters_pane(struct sx_canvas *cv, const struct sx_view *view,
 {
     struct seeds_state *state = view->state;
     struct pair_list list;
-    char title[64];
+    char title[64], tau[16];
     const bool focus = view->focus == PANE_COUNTERS;
 
-    snprintf(title, sizeof title, "%zu seeds at τ %.2f", session->family.n_seeds,
-             session->settings.tau);
+    snprintf(title, sizeof title, "%zu seeds at τ %s", session->family.n_seeds,
+             sx_fraction(tau, sizeof tau, session->settings.tau, 2, sx_canvas_ascii(cv)));
     struct sx_canvas body = sx_frame(cv, title, NULL, focus);
     const int y = draw_counters(&body, session);
     struct sx_canvas rest = sx_canvas_sub(&body, (struct sx_rect){0, y, body.w, body.h - y});

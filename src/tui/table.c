@@ -43,10 +43,10 @@ static void place_columns(const struct sx_table *table, int left, int w, struct 
         spare = 0;
     int x = GUTTER;
     out->last = -1;
+    memset(out->w, 0, sizeof out->w);
     for (int i = 0; i < n; i++) {
         const struct sx_column *column = &table->columns[i];
         out->x[i] = x;
-        out->w[i] = 0;
         if (!takes_part(table, left, i) || x >= w)
             continue;
         int width = column_width(column);
@@ -56,6 +56,9 @@ static void place_columns(const struct sx_table *table, int left, int w, struct 
             spare -= share;
             weights -= column->weight;
         }
+        /* A number without its last digits is another number: rather no number. */
+        if (x + width > w && column->align == SX_RIGHT && out->last >= 0)
+            break;
         out->w[i] = x + width > w ? w - x : width;
         out->last = i;
         x += width + gap;
