@@ -207,7 +207,7 @@ SX_PREPARE(match_alive)
     SX_TRY(sx_members_take(session, match->family, &members, err));
     struct match_input *input = sx_xcalloc(1, sizeof *input);
     *input = (struct match_input){
-        .members = members, .set = sx_match_copy(match->set), .cut = wanted_cut(session)};
+        .members = members, .set = sx_match_copy(match->set, false), .cut = wanted_cut(session)};
     job->input = input;
     job->input_free = match_input_free;
     match->alive_state = SX_STATE_PENDING;

@@ -35,20 +35,27 @@ static void copy_pair(const struct sx_match_pair *from, struct sx_match_pair *to
     DUP(back_margin, from->F_b);
 }
 
-struct sx_match_set *sx_match_copy(const struct sx_match_set *set)
+static struct sx_match_pair *copy_pairs(const struct sx_match_pair *pairs, size_t n)
+{
+    struct sx_match_pair *copy = sx_xcalloc(n ? n : 1, sizeof *copy);
+    for (size_t i = 0; i < n; i++)
+        copy_pair(&pairs[i], &copy[i]);
+    return copy;
+}
+
+struct sx_match_set *sx_match_copy(const struct sx_match_set *set, bool alive)
 {
     struct sx_match_set *copy = sx_xcalloc(1, sizeof *copy);
+    const bool has_alive = alive && set->alive;
     *copy = *set;
-    copy->alive = NULL;
-    copy->alive_cut = NAN;
     copy->models = dup_array(set->models, set->n_models, sizeof *set->models);
     for (size_t i = 0; i < set->n_models; i++) {
         copy->models[i].name = sx_xstrdup(set->models[i].name);
         copy->models[i].align =
             dup_array(set->models[i].align, set->models[i].F, sizeof *set->models[i].align);
     }
-    copy->pairs = sx_xcalloc(set->n_pairs ? set->n_pairs : 1, sizeof *copy->pairs);
-    for (size_t i = 0; i < set->n_pairs; i++)
-        copy_pair(&set->pairs[i], &copy->pairs[i]);
+    copy->pairs = copy_pairs(set->pairs, set->n_pairs);
+    copy->alive = has_alive ? copy_pairs(set->alive, set->n_pairs) : NULL;
+    copy->alive_cut = has_alive ? set->alive_cut : (double)NAN;
     return copy;
 }

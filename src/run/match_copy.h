@@ -5,7 +5,7 @@
 
 #include "sextant/sae/match_types.h"
 
-/* All pairs, without the alive ones. Free with sx_match_set_free. */
-struct sx_match_set *sx_match_copy(const struct sx_match_set *set);
+/* `alive`: with the alive pairs, if there are any. Free with sx_match_set_free. */
+struct sx_match_set *sx_match_copy(const struct sx_match_set *set, bool alive);
 
 #endif
