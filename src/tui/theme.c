@@ -79,7 +79,7 @@ enum sx_status sx_look_parse(const char *text, enum sx_depth depth, struct sx_lo
     char copy[96];
     if (strlen(text) >= sizeof copy)
         return sx_fail(err, SX_ERR_FORMAT, "a look of %zu bytes is too long", strlen(text));
-    strcpy(copy, text);
+    memcpy(copy, text, strlen(text) + 1);
     bool background = false;
     bool have[2] = {false, false};
     char *save = NULL;
@@ -122,7 +122,7 @@ const struct sx_theme *sx_theme_default(void)
             SX_ASSERT(status == SX_OK);
         }
     }
-    strcpy(theme.name, "default");
+    snprintf(theme.name, sizeof theme.name, "default");
     return &theme;
 }
 
