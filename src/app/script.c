@@ -151,7 +151,9 @@ static enum sx_status do_line(struct player *player, const char *line, struct sx
         struct sx_value *args = NULL;
         const enum sx_status status = sx_command_parse(line, &command, &args, &line_err);
         sx_value_free(args);
-        return status == SX_OK ? SX_OK : fail(player, err, status, "%s", line_err.message);
+        return status == SX_OK || player->tolerant
+                   ? SX_OK
+                   : fail(player, err, status, "%s", line_err.message);
     }
     struct sx_shell *shell = shell_of(player);
     const struct sx_session *session = sx_shell_session(shell);

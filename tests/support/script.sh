@@ -12,7 +12,7 @@
 #     assert_eq A B [WHAT]     expected, found
 #     assert_contains TEXT PART [WHAT]
 #     assert_lacks TEXT PART [WHAT]
-#     assert_lines TEXT N [WHAT]
+#     assert_out_lines N [WHAT]        lines of the last run's stdout, empty ones at the end too
 #     assert_file PATH         exists and is not empty
 #     assert_json TEXT         parses as JSON (needs jq)
 #     json TEXT FILTER         prints jq -r FILTER of TEXT
@@ -85,10 +85,10 @@ assert_lacks() {
     [[ $1 != *"$2"* ]] || fail "${3:-text has a part it must not}: '$2' in '$1'"
 }
 
-assert_lines() {
+assert_out_lines() {
     local n
-    n=$(printf '%s\n' "$1" | wc -l)
-    [[ $n == "$2" ]] || fail "${3:-line count}: expected $2 lines, found $n"
+    n=$(wc -l <"$TMP/.out")
+    [[ $n == "$1" ]] || fail "${2:-line count}: expected $1 lines, found $n"
 }
 
 assert_file() {
