@@ -92,6 +92,7 @@ static void fit_views(struct sx_shell *shell)
     for (size_t i = 0; i < shell->n_slots; i++) {
         shell->slots[i].view.width = w;
         shell->slots[i].view.height = h > 3 ? h - 3 : 0;
+        shell->slots[i].asked = false; /* a larger screen may show what was not asked for */
     }
     shell->dirty = true;
 }
