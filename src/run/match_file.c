@@ -65,8 +65,7 @@ enum sx_status sx_match_write(const char *path, const struct sx_match_set *set, 
     struct sx_h5 *h5 = NULL;
     SX_TRY(sx_h5_create(path, &h5, err));
     /* Like the document: --alive compares alive latents alone; all of them stand in /all. */
-    enum sx_status status =
-        write_pairs(h5, "/pairs", alive ? set->alive : set->pairs, set->n_pairs, saes, err);
+    enum sx_status status = write_pairs(h5, "/pairs", set, alive ? set->alive : set->pairs, err);
     if (status == SX_OK && alive)
         status = write_pairs(h5, "/all", set, set->pairs, err);
     struct sx_value *attributes = sx_value_map();

@@ -25,6 +25,7 @@ struct sx_run {
     struct slot {
         const struct sx_command *command; /* the first one seen that writes it */
         uint64_t generation;              /* of the newest job */
+        char *failure;                    /* owned: what it last said; NULL: it was well */
     } * slots;                            /* owned */
     size_t n_slots, slots_capacity;
     struct pending { /* submitted and not yet applied */
@@ -71,6 +72,8 @@ void sx_run_free(struct sx_run *run)
     sx_jobs_free(run->jobs);
     sx_session_release(&run->session);
     sx_free(run->pending);
+    for (size_t i = 0; i < run->n_slots; i++)
+        sx_free(run->slots[i].failure);
     sx_free(run->slots);
     sx_free(run);
 }
@@ -295,6 +298,20 @@ static void close_info(struct sx_run *run, const struct sx_job_node *node, struc
     sx_session_touch(&run->session, SX_SLOT_JOBS);
 }
 
+/* A quiet job is asked for again and again (curves, each second): the same failure is news once. */
+static bool fails_again(struct slot *slot, const struct sx_job *job)
+{
+    if (!(job->command->flags & SX_CMD_QUIET) || job->status == SX_CANCELLED)
+        return false;
+    const bool again =
+        job->status != SX_OK && slot->failure && strcmp(slot->failure, job->error.message) == 0;
+    if (!again) {
+        sx_free(slot->failure);
+        slot->failure = job->status == SX_OK ? NULL : sx_xstrdup(job->error.message);
+    }
+    return again;
+}
+
 static void apply_one(struct sx_run *run, struct sx_job_node *node)
 {
     struct sx_job *job = &node->job;
@@ -310,11 +327,14 @@ static void apply_one(struct sx_run *run, struct sx_job_node *node)
                       job->generation < run->slots[pending.slot].generation;
     if (late && job->status == SX_OK)
         job->status = SX_CANCELLED;
-    close_info(run, node, &pending);
+    const bool again = fails_again(&run->slots[pending.slot], job);
+    if (!again || pending.listed)
+        close_info(run, node, &pending);
     /* A late one says nothing: the newer one answers for the slot. */
     if (late)
         return;
-    tell_outcome(run, job);
+    if (!again)
+        tell_outcome(run, job);
     if (job->command->apply)
         job->command->apply(&run->session, job);
 }
