@@ -105,7 +105,7 @@ void sx_dtype_to_f32(enum sx_dtype dtype, const void *src, size_t n, float *dst)
         CONVERT(double, (float)x);
     case SX_DTYPE_OTHER8:
     case SX_DTYPE_OTHER64:
-        SX_ASSERT(!"a dtype that is a number");
+        SX_ASSERT(sx_dtype_is_number(dtype));
     }
 }
 
@@ -132,7 +132,7 @@ void sx_dtype_to_i64(enum sx_dtype dtype, const void *src, size_t n, int64_t *ds
     case SX_DTYPE_U64:
         CONVERT(uint64_t, x > INT64_MAX ? INT64_MAX : (int64_t)x);
     default:
-        SX_ASSERT(!"an integer dtype");
+        SX_ASSERT(sx_dtype_is_integer(dtype));
     }
 }
 

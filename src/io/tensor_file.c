@@ -78,7 +78,9 @@ static enum sx_status detect(const struct sx_bytes *b, enum sx_container *contai
     uint8_t head[PROBE] = {0};
     size_t n = b->size < PROBE ? (size_t)b->size : PROBE;
     SX_TRY(sx_bytes_read(b, 0, n, head, err));
-    *is_zip = !memcmp(head, "PK\3\4", 4) || !memcmp(head, "PK\5\6", 4);
+    /* A member, or for an empty archive an end record, the ZIP64 one first. */
+    *is_zip =
+        !memcmp(head, "PK\3\4", 4) || !memcmp(head, "PK\5\6", 4) || !memcmp(head, "PK\6\6", 4);
     if (*is_zip)
         return SX_OK;
     if (!memcmp(head, "\x89HDF\r\n\x1a\n", 8)) {

@@ -1,0 +1,23 @@
+#!/bin/bash
+# Fill FOLDER/<fuzzer>/ with seeds from the fixtures: make_seeds.sh FOLDER
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+io=$here/../fixtures/io
+out=${1:?folder for the seeds}
+for f in safetensors torch npz json_yaml idx h5; do mkdir -p "$out/fuzz_$f"; done
+cp "$io"/*.safetensors "$out/fuzz_safetensors/"
+for f in "$io"/*.safetensors; do
+    n=$(od -An -tu8 -N8 "$f" | tr -d ' ')
+    tail -c +9 "$f" | head -c "$n" >"$out/fuzz_safetensors/$(basename "$f").header"
+done
+cp "$io"/*.pt "$out/fuzz_torch/"
+for f in "$io"/*.pt; do
+    unzip -p "$f" '*/data.pkl' >"$out/fuzz_torch/$(basename "$f").pkl" 2>/dev/null || true
+done
+find "$out/fuzz_torch" -empty -delete
+cp "$io"/*.np[yz] "$out/fuzz_npz/"
+for f in "$io"/*.npy; do tail -c +11 "$f" | head -c 118 >"$out/fuzz_npz/$(basename "$f").header"; done
+cp "$io"/images.* "$out/fuzz_idx/"
+cp "$io"/*.h5 "$out/fuzz_h5/"
+printf 'j{"a": [1, -2.5e3, null, true, "x\\n\\u00e9"], "b": {}}' >"$out/fuzz_json_yaml/json"
+printf 'a: 1\nb:\n  - x\n  - {c: 2.5, d: "q\\n"}\ne: |\n  text\nf: ~\n' >"$out/fuzz_json_yaml/yaml"
