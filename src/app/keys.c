@@ -8,7 +8,6 @@
 static const struct sx_key_binding global_keys[] = {
     {"global", "Enter", "open", NULL, "Go deeper: open what is under the cursor.", "Going"},
     {"global", "Esc", "back", NULL, "Cancel the prompt, the running work, or go back.", "Going"},
-    {"global", "q", "leave", NULL, "Back, or quit where there is nothing to go back to.", "Going"},
     {"global", "Backspace", "back", NULL, "Cancel the prompt, the running work, or go back.",
      "Going"},
     {"global", "Tab", "focus-next", NULL, "The next pane.", "Going"},
@@ -19,6 +18,8 @@ static const struct sx_key_binding global_keys[] = {
     {"global", "N", "search-previous", NULL, "The hit before.", "Searching"},
     {"global", ":", "command", "command", "Type a command; Tab completes, Up recalls.", "Program"},
     {"global", "?", "help", "help", "The keys of this screen.", "Program"},
+    {"global", "q", "leave", "quit", "Back, or quit where there is nothing to go back to.",
+     "Program"},
     {"global", "F1", "help", NULL, "The keys of this screen.", "Program"},
     {"global", "y", ":copy row", NULL, "Copy the row under the cursor to the clipboard.",
      "Program"},

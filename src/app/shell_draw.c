@@ -132,12 +132,40 @@ static void draw_last_line(struct sx_shell *shell, struct sx_canvas *canvas, int
         sx_message(canvas, y, message_kind(session->message_status), session->message);
 }
 
+/* The view's keys as far as they go; how to get help and out stands always. */
+static void draw_keys(struct sx_shell *shell, struct sx_canvas *canvas, int y)
+{
+    enum { KEYS_MAX = 256, TAIL = 2, TAIL_WIDTH = 17 };
+    const struct sx_key_binding *list[KEYS_MAX];
+    const struct sx_key_binding *tail[TAIL];
+    const char *contexts[SHELL_CONTEXTS];
+    const size_t n_contexts = shell_contexts(shell, contexts);
+    size_t n = sx_keymap_list(shell->keymap, contexts, n_contexts, list, KEYS_MAX);
+    const int width = canvas->w - TAIL_WIDTH;
+    size_t n_tail = 0;
+    size_t kept = 0;
+
+    n = n < KEYS_MAX ? n : KEYS_MAX;
+    for (size_t i = 0; i < n; i++) {
+        const bool last =
+            strcmp(list[i]->request, "help") == 0 || strcmp(list[i]->request, "leave") == 0;
+        if (!list[i]->label)
+            continue;
+        if (!last)
+            list[kept++] = list[i];
+        else if (n_tail < TAIL)
+            tail[n_tail++] = list[i];
+    }
+    struct sx_canvas left = sx_canvas_sub(canvas, (struct sx_rect){0, y, width, 1});
+    struct sx_canvas right = sx_canvas_sub(canvas, (struct sx_rect){width, y, TAIL_WIDTH, 1});
+    sx_keybar(&left, 0, list, kept);
+    sx_keybar(&right, 0, tail, n_tail);
+}
+
 void shell_compose(struct sx_shell *shell)
 {
     struct sx_canvas canvas;
     struct sx_canvas body;
-    const char *contexts[SHELL_CONTEXTS];
-    const size_t n = shell_contexts(shell, contexts);
     const struct sx_view *view = &shell_slot(shell)->view;
 
     sx_screen_clear(shell->screen);
@@ -147,6 +175,6 @@ void shell_compose(struct sx_shell *shell)
     draw_crumbs(shell, &canvas);
     body = sx_canvas_sub(&canvas, (struct sx_rect){0, 1, canvas.w, canvas.h - 3});
     view->ops->draw(view, sx_shell_session(shell), &body);
-    sx_keybar_of(&canvas, canvas.h - 2, shell->keymap, contexts, n);
+    draw_keys(shell, &canvas, canvas.h - 2);
     draw_last_line(shell, &canvas, canvas.h - 1);
 }
