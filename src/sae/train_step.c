@@ -1,7 +1,7 @@
 /* How a step stays close to the time of its five matrix products: the gang splits the batch for
  * everything up to dZ and the latents for everything after, so that one barrier separates the two
- * halves. The weight gradient of a block of latents is consumed by Adam while it is still in the
- * second-level cache, and never written out as a whole. */
+ * halves. The weight gradient of a block of latents is consumed by Adam while it is still in
+ * cache, and never written out as a whole. */
 #include "sextant/sae/train_step.h"
 
 #include <math.h>
@@ -12,9 +12,9 @@
 #include "sextant/core/blas.h"
 #include "sextant/core/kernels.h"
 
-/* Bytes of a block of the weight gradient: half a second-level cache, so that the rows of W, m and
- * v fit beside it. */
-enum { BLOCK_BYTES = 640 * 1024 };
+/* Bytes of a block of the weight gradient: enough latents for the full rate of the products, few
+ * enough to be in cache still when Adam reads them. */
+enum { BLOCK_BYTES = 1280 * 1024 };
 
 /* Streams of the seed's generator. */
 enum { STREAM_W_ENC = 1, STREAM_W_DEC = 2 };

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "sextant/base/alloc.h"
 #include "sextant/base/log.h"
@@ -166,8 +167,31 @@ static int by_value(const void *a, const void *b)
     return (p > q) - (p < q);
 }
 
-static void time_step(struct sx_gang *gang, double five, const char *name,
-                      const struct sx_train_rules *rules)
+static double median(double *values)
+{
+    qsort(values, ROUNDS, sizeof *values, by_value);
+    return values[ROUNDS / 2];
+}
+
+static double cpu_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void five_members(void *arg, struct sx_gang *gang, int member)
+{
+    for (int i = 0; i < 5; i++) {
+        product_member(&i, gang, member);
+        sx_gang_barrier(gang);
+    }
+    (void)arg;
+}
+
+/* Each round times the five products and then the step, so that what else the machine does falls
+ * on both. Processor time is what the two threads worked, waiting for the processor left out. */
+static void time_step(struct sx_gang *gang, const char *name, const struct sx_train_rules *rules)
 {
     struct sx_train_init init = {.tied = true, .unit_norm = true, .seed = 1};
     struct sx_train_state state;
@@ -177,16 +201,26 @@ static void time_step(struct sx_gang *gang, double five, const char *name,
     if (sx_train_state_new(D, F, &init, &state, &err) != SX_OK ||
         sx_train_workspace_new(D, F, B, gang, &ws, &err) != SX_OK)
         abort();
-    double times[ROUNDS];
+    double wall[ROUNDS], cpu[ROUNDS], worked_step[ROUNDS], best_five = INFINITY,
+                                                           best_step = INFINITY;
     for (int r = 0; r < ROUNDS; r++) {
-        double start = sx_clock();
+        double start = sx_clock(), worked = cpu_seconds();
+        sx_gang_run(gang, five_members, NULL);
+        double five = sx_clock() - start, five_worked = cpu_seconds() - worked;
+        start = sx_clock();
+        worked = cpu_seconds();
         sx_train_step(ws, rules, &state, x, B, &loss);
-        times[r] = sx_clock() - start;
+        double step = sx_clock() - start;
+        worked_step[r] = cpu_seconds() - worked;
+        cpu[r] = worked_step[r] / five_worked;
+        wall[r] = step / five;
+        best_five = five < best_five ? five : best_five;
+        best_step = step < best_step ? step : best_step;
     }
-    qsort(times, ROUNDS, sizeof *times, by_value);
-    printf("step %-28s best %6.2f ms, median %6.2f ms: %.3f (median %.3f) of the five products\n",
-           name, times[0] * 1e3, times[ROUNDS / 2] * 1e3, times[0] / five,
-           times[ROUNDS / 2] / five);
+    printf("step %-24s %6.2f ms, five products %6.2f ms: %.3f   median of rounds %.3f   processor "
+           "%6.2f ms, %.3f\n",
+           name, best_step * 1e3, best_five * 1e3, best_step / best_five, median(wall),
+           median(worked_step) * 1e3, median(cpu));
     sx_train_workspace_free(ws);
     sx_train_state_release(&state);
 }
@@ -225,17 +259,17 @@ int main(int argc, char **argv)
                                    .beta1 = 0.9,
                                    .beta2 = 0.999,
                                    .eps = 1e-8};
-    time_step(gang, five, "biases, l2", &rules);
+    time_step(gang, "biases, l2", &rules);
     rules.constraint = SX_CONSTRAINT_RENORM;
-    time_step(gang, five, "biases, l2, renorm", &rules);
+    time_step(gang, "biases, l2, renorm", &rules);
     rules.constraint = SX_CONSTRAINT_RENORM_PROJECT;
-    time_step(gang, five, "biases, l2, renorm+project", &rules);
+    time_step(gang, "biases, l2, renorm+project", &rules);
     rules.constraint = SX_CONSTRAINT_NONE;
     rules.b_enc = rules.b_dec = false;
-    time_step(gang, five, "no biases, l2", &rules);
+    time_step(gang, "no biases, l2", &rules);
     rules.penalty_enc = rules.penalty_dec = SX_PENALTY_L1;
     rules.lambda_enc = rules.lambda_dec = 1e-3;
-    time_step(gang, five, "no biases, l1", &rules);
+    time_step(gang, "no biases, l1", &rules);
     sx_gang_free(gang);
     float *all[] = {x, g, z, dz, w_enc, w_dec, grad, m, v};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
