@@ -145,7 +145,7 @@ def compare_zero(sextant, a, b):
 def check(sextant, folder, case, scratch):
     path = folder / case["path"]
     if "refused" in case:
-        done = run(sextant, "info", path, status=1)
+        done = run(sextant, "convert", path, scratch / "refused.sae.h5", status=1)
         said = done.stderr.strip() or done.stdout.strip()
         if case["refused"] not in said:
             raise Failure(f"refused, but says {said!r}, not {case['refused']!r}")

@@ -103,6 +103,7 @@ static void check_forms(const struct sx_sae *a, const struct sx_value *c, const 
 Test(write, every_fixture_comes_back, .init = io_enter_scratch, .fini = io_leave_scratch)
 {
     struct sx_value *cases = sae_cases();
+    cr_assert(sx_value_count(cases) > 40);
     for (size_t i = 0; i < sx_value_count(cases); i++) {
         const struct sx_value *c = sx_value_item(cases, i);
         if (sx_value_get(c, "refused"))
