@@ -372,9 +372,9 @@ static int draw_agreement(struct sx_canvas *cv, int y, const struct sx_session *
     const double shared_of[] = {mean.shared_enc, mean.shared_dec, mean.shared};
     for (int i = 0; i < 3; i++) {
         sx_fraction(mmcs[i], sizeof mmcs[i], mmcs_of[i], 3, ascii);
-        sx_percent_text(shared[i], shared_of[i]);
+        sx_percent_text(shared[i], shared_of[i], ascii);
     }
-    sx_percent_text(paired, mean.paired);
+    sx_percent_text(paired, mean.paired, ascii);
     sx_put(cv, 2, y, SX_STYLE_LABEL, "agreement over seeds");
     static const char *const head[] = {"MMCS", "paired %", "shared %"};
     static const char *const line[] = {"encoder", "decoder", "both"};
@@ -488,7 +488,7 @@ static void draw_family(struct sx_canvas *cv, const struct sx_view *view,
     } else {
         int x = 2 + sx_put(&body, 2, y, SX_STYLE_DIM, "weights not read yet: ");
         x += sx_put(&body, x, y, SX_STYLE_KEY, "Enter");
-        sx_put(&body, x, y, SX_STYLE_DIM, " browses the latents, s matches the seeds");
+        sx_put(&body, x, y, SX_STYLE_DIM, " browses, s matches seeds");
         y += 2;
     }
     draw_warnings(&body, y, session, family);

@@ -248,11 +248,26 @@ static void make_list(struct feature_list *list, const struct sx_view *view,
 /* --- drawing ------------------------------------------------------------------------------------
  */
 
-static void panes_of(const struct sx_view *view, struct sx_rect pane[2])
+/* Columns that the table fills at most: what is left over is the card's. */
+static int table_width(const struct sx_session *session)
+{
+    int width = 4;
+
+    for (int i = 0; i < FEATURE_COLUMNS; i++)
+        width += i == COL_PARTNERS ? 0 : feature_columns[i].column.width + 2;
+    if (session->family.n_seeds > 1)
+        width += (int)(session->family.n_seeds - 1) * (sx_latent_digits(session->family.F) + 8);
+    return width;
+}
+
+static void panes_of(const struct sx_view *view, const struct sx_session *session,
+                     struct sx_rect pane[2])
 {
     const struct features_state *state = view->state;
+    const int share = sx_layout_int(view, "share", 58);
+    const int enough = view->width > 0 ? 100 * table_width(session) / view->width : 100;
 
-    sx_two_panes(view, sx_layout_int(view, "share", 58), pane);
+    sx_two_panes(view, share < enough ? share : enough, pane);
     if (state->full) {
         pane[0].w = 0;
         pane[1] = sx_body_rect(view);
@@ -327,7 +342,7 @@ static void features_draw(const struct sx_view *view, const struct sx_session *s
 
     if (sx_too_small(canvas, 24, 3))
         return;
-    panes_of(view, pane);
+    panes_of(view, session, pane);
     if (pane[0].w > 0) {
         struct sx_canvas left = sx_canvas_sub(canvas, pane[0]);
         draw_list(&left, view, session);
@@ -391,7 +406,7 @@ static void features_need(struct sx_view *view, const struct sx_session *session
     sx_need_rows(session, emit);
     sx_need_match(session, false, emit);
     follow_selection(state, session, emit);
-    panes_of(view, pane);
+    panes_of(view, session, pane);
     if (session->rows.state == SX_STATE_READY && session->rows.n > 0 && pane[1].w > 0 &&
         card_outdated(state, session)) {
         state->card_match = session->revision[SX_SLOT_MATCH];
@@ -535,7 +550,7 @@ static bool features_request(struct sx_view *view, const struct sx_session *sess
         return false;
     if (word_request(session, request, emit))
         return true;
-    panes_of(view, pane);
+    panes_of(view, session, pane);
     make_list(&list, view, session, false);
     if (strcmp(request->name, "click") == 0) {
         const int at = sx_pane_at(pane, 2, request->x, request->y);

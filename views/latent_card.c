@@ -81,7 +81,7 @@ static bool partner_for(const struct sx_session *session, size_t member, struct 
                 .sim_dec = (double)card->partner[i].sim_dec,
                 .sim_enc = (double)card->partner[i].sim_enc,
                 .margin = (double)card->partner[i].margin,
-                .agree = true,
+                .by_enc = card->partner[i].latent,
                 .ambiguous = (double)card->partner[i].margin < 0.05,
             };
         return true;
@@ -110,6 +110,8 @@ static int draw_partners(struct sx_canvas *cv, int y, const struct sx_session *s
     sx_put_right(cv, at[3], y, 6, SX_STYLE_HEADER, "enc");
     sx_put_right(cv, at[4], y, 7, SX_STYLE_HEADER, "second");
     sx_put_right(cv, at[5], y, 7, SX_STYLE_HEADER, "margin");
+    if (matched)
+        sx_put(cv, at[5] + 10, y, SX_STYLE_HEADER, "by enc");
     for (size_t m = 0; m < session->family.n_seeds && y + 1 < cv->h; m++) {
         struct sx_partner partner;
         double second;
@@ -132,11 +134,11 @@ static int draw_partners(struct sx_canvas *cv, int y, const struct sx_session *s
         put_fraction(cv, at[3], y, 6, partner.sim_enc);
         put_fraction(cv, at[4], y, 7, second);
         put_fraction(cv, at[5], y, 7, partner.margin);
-        int x = at[5] + 8;
+        const int x = at[5] + 8;
         if (partner.ambiguous)
-            x += 1 + sx_put(cv, x, y, SX_STYLE_WARN, "≈");
-        if (!partner.agree)
-            sx_put(cv, x, y, SX_STYLE_DIM, "enc names another");
+            sx_put(cv, x, y, SX_STYLE_WARN, "≈");
+        if (partner.by_enc >= 0 && partner.by_enc != partner.latent)
+            sx_putf(cv, x + 2, y, SX_STYLE_DIM, "%0*lld", digits, (long long)partner.by_enc);
     }
     return y + 2;
 }
@@ -194,44 +196,54 @@ static size_t collect_panels(const struct sx_session *session, struct panel pane
     return n;
 }
 
-/* Tiles in `rows` rows: the width each gets. */
-static int tile_width(const struct sx_canvas *cv, int room, size_t n, int rows,
-                      const struct sx_image *image, int *height)
-{
-    const int columns = (int)((n + (size_t)rows - 1) / (size_t)rows);
-    int w = 0;
+/* Ways to lay out decoder and encoder of n seeds: one row; a row each; a row for each seed. */
+struct tiling {
+    int columns, rows;
+    int w, h; /* of an image */
+};
 
-    *height = 0;
-    if (columns > 0 && room / rows > 2)
-        sx_image_size(image, (cv->w - 2) / columns - 2, room / rows - 1, &w, height);
-    return w;
+static struct tiling best_tiling(const struct sx_canvas *cv, int room, int n,
+                                 const struct sx_image *image, int label)
+{
+    const struct tiling ways[] = {{2 * n, 1, 0, 0}, {n, 2, 0, 0}, {2, n, 0, 0}};
+    struct tiling best = {0};
+
+    for (int i = 0; i < 3; i++) {
+        struct tiling t = ways[i];
+        const int w = (cv->w - 2) / t.columns - 2;
+        const int h = room / t.rows - 1;
+        if (w + 2 < label || h < 2)
+            continue;
+        sx_image_size(image, w, h, &t.w, &t.h);
+        if (t.w > best.w)
+            best = t;
+    }
+    return best;
 }
 
 static void draw_images(struct sx_canvas *cv, int y, const struct sx_session *session)
 {
     struct panel panel[PANELS_MAX];
-    const size_t n = collect_panels(session, panel);
+    const int n = (int)collect_panels(session, panel);
     const struct sx_card *card = &session->card;
     struct sx_image image = {
         .w = (int)card->image_width, .h = (int)card->image_height, .diverging = true};
     const int digits = sx_latent_digits(session->family.F);
-    const int room = cv->h - y;
-    int h1, h2;
-    const int w1 = tile_width(cv, room, n, 1, &image, &h1);
-    const int w2 = tile_width(cv, room, n, 2, &image, &h2);
-    const int rows = w2 > w1 ? 2 : 1, w = w2 > w1 ? w2 : w1, h = w2 > w1 ? h2 : h1;
-    const size_t columns = (n + (size_t)rows - 1) / (size_t)rows;
+    const int label = digits + 8;
+    const struct tiling t = best_tiling(cv, cv->h - y, n / 2, &image, label);
 
-    if (w < 4 || h < 2) {
-        if (room > 0)
-            sx_put(cv, 2, y, SX_STYLE_DIM, "Enter shows the weights as images");
+    if (t.w < 4) {
+        sx_put(cv, 2, y, SX_STYLE_DIM, "Enter shows the weights as images");
         return;
     }
-    const int step = w + 2 > digits + 8 ? w + 2 : digits + 8;
-    for (size_t i = 0; i < n; i++) {
-        const int x = 2 + (int)(i % columns) * step;
-        const int top = y + (int)(i / columns) * (h + 1);
-        struct sx_canvas tile = sx_canvas_sub(cv, (struct sx_rect){x, top + 1, w, h});
+    const int step = t.w + 2 > label ? t.w + 2 : label;
+    for (int i = 0; i < n; i++) {
+        /* Panels come decoders first; with a row for each seed, column 0 is the decoder's. */
+        const int column = t.rows > 2 ? i / (n / 2) : i % t.columns;
+        const int row = t.rows > 2 ? i % (n / 2) : i / t.columns;
+        const int x = 2 + column * step;
+        const int top = y + row * (t.h + 1);
+        struct sx_canvas tile = sx_canvas_sub(cv, (struct sx_rect){x, top + 1, t.w, t.h});
 
         sx_putf(cv, x, top, SX_STYLE_LABEL, "%s s%lld %0*lld", panel[i].encoder ? "enc" : "dec",
                 (long long)panel[i].seed, digits, (long long)panel[i].latent);

@@ -57,6 +57,7 @@ bool sx_partner_of(const struct sx_session *session, size_t member, uint32_t lat
     const double tau = session->settings.tau;
     *out = (struct sx_partner){
         .latent = dec,
+        .by_enc = enc,
         .sim_dec = number_at(pair->sim_dec, dec < 0   ? -1
                                             : forward ? (int64_t)latent
                                                       : dec),
@@ -64,9 +65,8 @@ bool sx_partner_of(const struct sx_session *session, size_t member, uint32_t lat
                                             : forward ? (int64_t)latent
                                                       : enc),
         .margin = dec < 0 ? NAN : number_at(forward ? pair->margin : pair->back_margin, latent),
-        .agree = dec == enc,
     };
-    out->shared = dec >= 0 && out->agree && out->sim_dec > tau && out->sim_enc > tau;
+    out->shared = dec >= 0 && dec == enc && out->sim_dec > tau && out->sim_enc > tau;
     out->ambiguous = out->margin < AMBIGUOUS;
     return true;
 }

@@ -11,11 +11,11 @@
 
 struct sx_partner {
     int64_t latent; /* by decoder; -1: none */
+    int64_t by_enc; /* by encoder; -1: none */
     double sim_dec; /* to `latent` */
-    double sim_enc; /* of the encoder's own partner */
+    double sim_enc; /* to `by_enc` */
     double margin;  /* to the second best decoder; NAN: not known */
-    bool agree;     /* encoder and decoder name the same partner */
-    bool shared;    /* they agree and both similarities are above tau */
+    bool shared;    /* both name the same one and both similarities are above tau */
     bool ambiguous; /* the second best is within 0.05 */
 };
 

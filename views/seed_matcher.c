@@ -79,7 +79,7 @@ static void put_percent(struct sx_canvas *cv, int x, int y, int width, double fr
 {
     char text[SX_SHORT_TEXT];
     sx_put_right(cv, x, y, width, fraction == 0 ? SX_STYLE_DIM : SX_STYLE_NUMBER,
-                 sx_percent_text(text, fraction));
+                 sx_percent_text(text, fraction, sx_canvas_ascii(cv)));
 }
 
 static void put_fraction(struct sx_canvas *cv, int x, int y, int width, double value)
@@ -134,7 +134,7 @@ static void draw_pair(struct sx_canvas *cv, const struct sx_view *view,
     snprintf(title, sizeof title, "pair %lld × %lld", seed_name(session, pair.a),
              seed_name(session, pair.b));
     if (!isnan(pair.gap))
-        snprintf(info, sizeof info, "exact, gap %.0e", pair.gap);
+        snprintf(info, sizeof info, pair.gap > 0 ? "exact, gap %.0e" : "exact, gap 0", pair.gap);
     struct sx_canvas body = sx_frame(cv, title, info, focus);
     sx_put(&body, 2, 0, SX_STYLE_LABEL, "threshold τ");
     sx_put(&body, 15, 0, SX_STYLE_STRONG,
@@ -236,6 +236,12 @@ struct pair_list {
     struct sx_table table;
 };
 
+static void percent_cell(struct sx_table_cell *out, double fraction, bool ascii)
+{
+    sx_percent_text(out->buffer, fraction, ascii);
+    sx_cell_text(out, fraction == 0 ? SX_STYLE_DIM : SX_STYLE_NUMBER, out->buffer);
+}
+
 static void pair_cell(const void *ctx, size_t row, int column, struct sx_table_cell *out)
 {
     const struct pair_list *list = ctx;
@@ -252,16 +258,16 @@ static void pair_cell(const void *ctx, size_t row, int column, struct sx_table_c
         sx_cell_fraction(out, pair.mmcs, 3, list->ascii);
         break;
     case 2:
-        sx_percent_text(out->buffer, pair.paired);
-        sx_cell_text(out, SX_STYLE_NUMBER, out->buffer);
+        percent_cell(out, pair.paired, list->ascii);
         break;
     case 3:
-        sx_percent_text(out->buffer, pair.shared);
-        sx_cell_text(out, SX_STYLE_NUMBER, out->buffer);
+        percent_cell(out, pair.shared, list->ascii);
         break;
     default:
         if (isnan(pair.gap))
             sx_cell_text(out, SX_STYLE_DIM, "–");
+        else if (pair.gap == 0)
+            sx_cell_text(out, SX_STYLE_DIM, list->ascii ? "0" : "·");
         else
             sx_cell_printf(out, SX_STYLE_DIM, "%.0e", pair.gap);
         break;
@@ -324,13 +330,14 @@ static bool notice(struct sx_canvas *canvas, const struct sx_session *session)
     return true;
 }
 
-static void draw_dividers(struct sx_canvas *canvas, const struct sx_rect pane[PANES])
+/* At the right of the pair: down the whole screen when the counters stand below it. */
+static void draw_divider(struct sx_canvas *canvas, const struct sx_rect pane[PANES])
 {
-    for (int i = 0; i < PANES; i++) {
-        const int x = pane[i].x + pane[i].w;
-        if (pane[i].w > 0 && x < canvas->w)
-            sx_divider(canvas, x, pane[i].y, pane[i].h);
-    }
+    const int x = pane[PANE_PAIR].x + pane[PANE_PAIR].w;
+    const bool stacked = pane[PANE_COUNTERS].y > 0;
+
+    if (pane[PANE_PAIR].w > 0 && x < canvas->w)
+        sx_divider(canvas, x, 0, stacked ? canvas->h : pane[PANE_PAIR].h);
 }
 
 static void seeds_draw(const struct sx_view *view, const struct sx_session *session,
@@ -353,7 +360,7 @@ static void seeds_draw(const struct sx_view *view, const struct sx_session *sess
         struct sx_canvas cv = sx_canvas_sub(canvas, pane[PANE_COUNTERS]);
         draw_counters_pane(&cv, view, session);
     }
-    draw_dividers(canvas, pane);
+    draw_divider(canvas, pane);
 }
 
 static void seeds_need(struct sx_view *view, const struct sx_session *session, struct sx_emit *emit)
@@ -542,7 +549,7 @@ static struct sx_value *seeds_data(const struct sx_view *view, const struct sx_s
 }
 
 static const struct sx_key_binding keys[] = {
-    {"seeds", "Left", "left", "← → threshold", "Lower the threshold by 0.01, or by the count.",
+    {"seeds", "Left", "left", "→ threshold", "Lower the threshold by 0.01, or by the count.",
      "Seeds"},
     {"seeds", "Right", "right", NULL, "Raise the threshold by 0.01, or by the count.", "Seeds"},
     {"seeds", "]", "pair-next", "pair", "The next pair of seeds.", "Seeds"},

@@ -120,14 +120,6 @@ int sx_layout_int(const struct sx_view *view, const char *dotted_path, int fallb
     return (int)sx_value_int_or(sx_value_at(view->env->layout, dotted_path), fallback);
 }
 
-const char *sx_layout_word(const struct sx_view *view, const char *dotted_path,
-                           const char *fallback)
-{
-    if (!view->env || !view->env->layout)
-        return fallback;
-    return sx_value_string_or(sx_value_at(view->env->layout, dotted_path), fallback);
-}
-
 bool sx_folded(const struct sx_view *view)
 {
     return view->width < sx_layout_int(view, "fold", FOLD_WIDTH);
@@ -267,21 +259,14 @@ const char *sx_bytes_text(char buf[SX_SHORT_TEXT], uint64_t bytes)
     return buf;
 }
 
-const char *sx_percent_text(char buf[SX_SHORT_TEXT], double fraction)
+const char *sx_percent_text(char buf[SX_SHORT_TEXT], double fraction, bool ascii)
 {
     if (isnan(fraction))
         snprintf(buf, SX_SHORT_TEXT, "–");
+    else if (fraction == 0)
+        snprintf(buf, SX_SHORT_TEXT, "%s", ascii ? "0" : "·");
     else
         snprintf(buf, SX_SHORT_TEXT, "%.1f", 100 * fraction);
-    return buf;
-}
-
-const char *sx_lambda_text(char buf[SX_SHORT_TEXT], double lambda)
-{
-    if (isnan(lambda))
-        snprintf(buf, SX_SHORT_TEXT, "?");
-    else
-        snprintf(buf, SX_SHORT_TEXT, "%g", lambda);
     return buf;
 }
 

@@ -40,8 +40,6 @@ bool sx_slot_notice(struct sx_canvas *cv, enum sx_slot_state state, const struct
 
 struct sx_rect sx_body_rect(const struct sx_view *view);
 int sx_layout_int(const struct sx_view *view, const char *dotted_path, int fallback);
-const char *sx_layout_word(const struct sx_view *view, const char *dotted_path,
-                           const char *fallback);
 /* Two panes side by side, or the one with focus alone when the body is narrower than the layout's
  * `fold`. The one not shown has width 0. `share`: percent of the width for the left one. */
 void sx_two_panes(const struct sx_view *view, int share, struct sx_rect out[2]);
@@ -86,9 +84,9 @@ void sx_cell_printf(struct sx_table_cell *cell, enum sx_style style, const char 
 
 enum { SX_SHORT_TEXT = 32 };
 
-const char *sx_bytes_text(char buf[SX_SHORT_TEXT], uint64_t bytes);    /* "1.2 GB" */
-const char *sx_percent_text(char buf[SX_SHORT_TEXT], double fraction); /* "64.1" of 0.641; "–" */
-const char *sx_lambda_text(char buf[SX_SHORT_TEXT], double lambda);    /* "1e-05" */
+const char *sx_bytes_text(char buf[SX_SHORT_TEXT], uint64_t bytes); /* "1.2 GB" */
+/* "64.1" of 0.641, "·" for exact zero, "–" for NAN. */
+const char *sx_percent_text(char buf[SX_SHORT_TEXT], double fraction, bool ascii);
 /* Digits of the largest latent number below n. */
 int sx_latent_digits(uint64_t n);
 /* A pane's value with its label at x; returns the column behind it. */

@@ -72,7 +72,8 @@ static void draw_seeds(struct sx_canvas *cv, const struct sx_session *session)
         sx_put_right(cv, 6, y, 8, SX_STYLE_NUMBER,
                      sx_fraction(text, sizeof text, stats->align_median, 3, ascii));
         for (int c = 0; c < 3; c++)
-            sx_put_right(cv, 14 + 8 * c, y, 8, SX_STYLE_NUMBER, sx_percent_text(text, share[c]));
+            sx_put_right(cv, 14 + 8 * c, y, 8, SX_STYLE_NUMBER,
+                         sx_percent_text(text, share[c], ascii));
         snprintf(
             text, sizeof text, "%zu",
             session->settings.alive > -1
@@ -287,10 +288,10 @@ static struct sx_value *weights_data(const struct sx_view *view, const struct sx
 }
 
 static const struct sx_key_binding keys[] = {
-    {"weights", "Right", "right", "cut →", "Move the alive cut up.", "Weights"},
+    {"weights", "Right", "right", "alive cut", "Move the alive cut up.", "Weights"},
     {"weights", "Left", "left", "cut ←", "Move the alive cut down; below 0: all latents.",
      "Weights"},
-    {"weights", "a", "cut", "alive cut", "The alive cut on (0.1) or off.", "Weights"},
+    {"weights", "a", "cut", "on/off", "The alive cut on (0.1) or off.", "Weights"},
     {"weights", "]", "seed-next", "seed", "The next seed.", "Weights"},
     {"weights", "[", "seed-previous", NULL, "The seed before.", "Weights"},
     {"weights", "Enter", ":view features", "features", "Browse the latents.", "Weights"},
