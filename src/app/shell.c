@@ -532,8 +532,6 @@ static void dispatch(struct sx_shell *shell, const char *request, unsigned count
         move_focus(shell, request, 1);
     } else if (strcmp(request, "focus-previous") == 0) {
         move_focus(shell, request, -1);
-    } else if (strcmp(request, "open") == 0 && open_by_number(shell, count)) {
-        return;
     } else {
         offer_name(shell, request, count);
     }
@@ -585,6 +583,8 @@ static void normal_key(struct sx_shell *shell, struct sx_key key)
 
     if (shell->key_state.count != typed)
         shell->dirty = true;
+    if (key.code == SX_KEY_ENTER && open_by_number(shell, count))
+        return;
     if (!binding || !binding->request)
         return;
     dispatch(shell, binding->request, count);

@@ -28,10 +28,10 @@ done
 run_ok view workspace sae
 assert_lacks "$out" $'\e'
 run_ok view workspace sae --color truecolor
-assert_contains "$out" $'\e[38;2;'
+assert_contains "$out" '38;2;'
 run_ok view workspace sae --color 256
-assert_contains "$out" $'\e[38;5;'
-assert_lacks "$out" '[38;2;'
+assert_contains "$out" '38;5;'
+assert_lacks "$out" '38;2;'
 run_ok view workspace sae --color 16
 assert_contains "$out" $'\e['
 assert_lacks "$out" '38;5;'
