@@ -50,7 +50,8 @@ static struct sx_str archive(const struct member *members, size_t n)
         le(&directory, m->n + m->size_plus, 4);
         le(&directory, m->n + m->size_plus, 4);
         le(&directory, strlen(m->name), 2);
-        le(&directory, 0, 12);
+        le(&directory, 0, 8);
+        le(&directory, 0, 4);
         le(&directory, (uint64_t)((long)at + m->shift), 4);
         sx_str_append(&directory, m->name);
     }
