@@ -11,8 +11,9 @@
 #include "sextant/tui/widgets.h"
 #include "view_parts.h"
 
-/* Bins of the alignment histogram, as the paper's figures have them. */
-enum { BINS = 50 };
+/* Bins of the alignment histogram as data, as the paper's figures have them; on the screen a column
+ * each. */
+enum { BINS = 50, BINS_SHOWN = 160 };
 static const double PAPER_CUT = 0.1;
 static const double STEP = 0.05;
 
@@ -36,14 +37,16 @@ static size_t count_above(const float *value, size_t n, double cut)
 }
 
 static struct sx_histogram histogram_of(const struct sx_session *session,
-                                        const struct sx_seed_latents *anchor, double bin[BINS])
+                                        const struct sx_seed_latents *anchor, int width,
+                                        double bin[BINS_SHOWN])
 {
     const double lo = histogram_lo(anchor, (size_t)session->family.F);
+    const size_t n = width < 1 ? 1 : width < BINS_SHOWN ? (size_t)width : BINS_SHOWN;
 
-    sx_bin_floats(anchor->align, (size_t)session->family.F, lo, 1, bin, BINS);
+    sx_bin_floats(anchor->align, (size_t)session->family.F, lo, 1, bin, n);
     return (struct sx_histogram){
         .count = bin,
-        .n = BINS,
+        .n = n,
         .lo = lo,
         .hi = 1,
         .has_cut = session->settings.alive > -1,
@@ -93,9 +96,8 @@ static void draw_seeds(struct sx_canvas *cv, const struct sx_session *session)
 static void draw_alignment(struct sx_canvas *cv, const struct sx_view *view,
                            const struct sx_session *session, const struct sx_seed_latents *anchor)
 {
-    double bin[BINS];
+    double bin[BINS_SHOWN];
     char title[96], info[64];
-    const struct sx_histogram hist = histogram_of(session, anchor, bin);
     const size_t F = (size_t)session->family.F;
     const int table = (int)session->family.n_seeds + 2;
 
@@ -110,6 +112,7 @@ static void draw_alignment(struct sx_canvas *cv, const struct sx_view *view,
     const int below = body.h >= table + 6 ? table : 0;
     struct sx_canvas plot =
         sx_canvas_sub(&body, (struct sx_rect){1, 0, body.w - 2, body.h - below});
+    const struct sx_histogram hist = histogram_of(session, anchor, plot.w, bin);
     sx_histogram_draw(&plot, &hist);
     if (below) {
         struct sx_canvas rest =
@@ -128,16 +131,25 @@ static void draw_norms(struct sx_canvas *cv, const struct sx_view *view,
     char info[96];
     const uint32_t latent = session->selection.latent;
     const bool ascii = sx_canvas_ascii(cv);
+    const size_t F = (size_t)session->family.F;
     char enc[16], dec[16];
+    double lo = 0, x_hi = 1, y_hi = 1;
 
     snprintf(info, sizeof info, "latent %0*u: %s %s", sx_latent_digits(session->family.F), latent,
              sx_fraction(enc, sizeof enc, (double)anchor->enc_norm[latent], 2, ascii),
              sx_fraction(dec, sizeof dec, (double)anchor->dec_norm[latent], 2, ascii));
     struct sx_canvas body = sx_frame(cv, "norms", info, view->focus == 1);
+    /* From zero, so that norms that are all but equal look equal. */
+    if (!sx_float_range(anchor->enc_norm, F, &lo, &x_hi) || !(x_hi > 0))
+        x_hi = 1;
+    if (!sx_float_range(anchor->dec_norm, F, &lo, &y_hi) || !(y_hi > 0))
+        y_hi = 1;
     const struct sx_scatter scatter = {
         .x = anchor->enc_norm,
         .y = anchor->dec_norm,
-        .n = (size_t)session->family.F,
+        .n = F,
+        .x_hi = 1.05 * x_hi,
+        .y_hi = 1.05 * y_hi,
         .x_label = ascii ? "|enc|" : "‖enc‖",
         .y_label = ascii ? "|dec|" : "‖dec‖",
         .diagonal = true,
@@ -206,7 +218,7 @@ static bool mouse_request(struct sx_view *view, const struct sx_session *session
 {
     const struct sx_seed_latents *anchor = sx_anchor_latents(session);
     struct sx_rect pane[2];
-    double bin[BINS];
+    double bin[BINS_SHOWN];
 
     panes_of(view, pane);
     const int at = sx_pane_at(pane, 2, request->x, request->y);
@@ -215,7 +227,7 @@ static bool mouse_request(struct sx_view *view, const struct sx_session *session
     view->focus = at;
     emit->dirty = true;
     if (at == 0 && request->y > pane[0].y) {
-        const struct sx_histogram hist = histogram_of(session, anchor, bin);
+        const struct sx_histogram hist = histogram_of(session, anchor, pane[0].w - 2, bin);
         const double value = sx_histogram_at(&hist, pane[0].w - 2, request->x - pane[0].x - 1);
         set_cut(session, value < 0 ? -1 : 0.01 * round(100 * value), emit);
     }
@@ -289,8 +301,7 @@ static struct sx_value *weights_data(const struct sx_view *view, const struct sx
 
 static const struct sx_key_binding keys[] = {
     {"weights", "Right", "right", "alive cut", "Move the alive cut up.", "Weights"},
-    {"weights", "Left", "left", "cut ←", "Move the alive cut down; below 0: all latents.",
-     "Weights"},
+    {"weights", "Left", "left", NULL, "Move the alive cut down; below 0: all latents.", "Weights"},
     {"weights", "a", "cut", "on/off", "The alive cut on (0.1) or off.", "Weights"},
     {"weights", "]", "seed-next", "seed", "The next seed.", "Weights"},
     {"weights", "[", "seed-previous", NULL, "The seed before.", "Weights"},
