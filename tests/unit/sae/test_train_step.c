@@ -139,7 +139,7 @@ static void start(const struct sx_train_rules *rules, struct sx_train_state *sta
 {
     float b_dec[D];
     fill(b_dec, D, 3, 0.2);
-    struct sx_train_init init = {.seed = 4, .unit_norm = true};
+    struct sx_train_init init = {.seed = 4};
     init.b_dec = rules->b_dec ? b_dec : NULL;
     cr_assert_eq(sx_train_state_new(D, F, &init, state, NULL), SX_OK);
     if (rules->b_enc)
