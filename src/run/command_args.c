@@ -135,6 +135,8 @@ static SX_PRINTF(5, 6) enum sx_status
 static bool is_choice(const char *choices, const char *word)
 {
     size_t len = strlen(word);
+    if (strchr(word, '|'))
+        return false;
     for (const char *c = choices; c; c = strchr(c, '|')) {
         if (*c == '|')
             c++;

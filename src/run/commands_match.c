@@ -2,7 +2,6 @@
 #include "commands_private.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "document.h"
 #include "match_file.h"
@@ -117,10 +116,12 @@ static struct sx_value *describe_orthogonality(const struct sx_orthogonality *o)
     return map;
 }
 
-static struct sx_value *describe_model(const struct sx_match_model *model, const char *path)
+static struct sx_value *describe_model(const struct sx_match_model *model, const char *path,
+                                       const char *name)
 {
     struct sx_value *map = sx_value_map();
     sx_document_text(map, "path", path);
+    sx_document_text(map, "name", name);
     sx_document_int(map, "activation_dim", (int64_t)model->D);
     sx_document_int(map, "dict_size", (int64_t)model->F);
     sx_document_int(map, "alive", (int64_t)model->n_alive);
@@ -156,6 +157,8 @@ static struct sx_value *describe_pair(const struct sx_match_pair *pair,
     struct sx_value *map = sx_value_map();
     sx_document_text(map, "a", saes->path[pair->a]);
     sx_document_text(map, "b", saes->path[pair->b]);
+    sx_document_int(map, "a_index", (int64_t)pair->a);
+    sx_document_int(map, "b_index", (int64_t)pair->b);
     put_fractions(map, fractions);
     struct sx_value *certificate = sx_value_set(map, "certificate", sx_value_map());
     sx_document_real(certificate, "gap", fmax(pair->proof_enc.gap, pair->proof_dec.gap),
@@ -233,7 +236,8 @@ static struct sx_value *describe(const struct sx_match_set *set,
                      "all latents");
     struct sx_value *models = sx_value_set(document, "saes", sx_value_list());
     for (size_t i = 0; i < set->n_models; i++)
-        sx_value_append(models, describe_model(&set->models[i], saes->path[i]));
+        sx_value_append(models,
+                        describe_model(&set->models[i], saes->path[i], saes->sae[i]->info.name));
     struct sx_value *list = sx_value_set(document, "pairs", sx_value_list());
     struct sx_value *rows = sx_value_list();
     for (size_t i = 0; i < set->n_pairs; i++) {
@@ -293,11 +297,12 @@ SX_RUN(match)
     return status;
 }
 
-static const char *base_name(const struct sx_value *path)
+static const char *name_of(const struct sx_value *document, const struct sx_value *pair,
+                           const char *which)
 {
-    const char *text = sx_value_string_or(path, "");
-    const char *slash = strrchr(text, '/');
-    return slash && slash[1] ? slash + 1 : text;
+    const int64_t index = sx_value_int_or(sx_value_get(pair, which), 0);
+    const struct sx_value *sae = sx_value_item(sx_value_get(document, "saes"), (size_t)index);
+    return sx_value_string_or(sx_value_get(sae, "name"), "");
 }
 
 static void print_row(const char *a, const char *b, const struct sx_value *row, struct sx_str *out)
@@ -328,7 +333,7 @@ SX_PRINT(match)
                   "paired", "shared", "n a", "n b", "gap");
     for (size_t i = 0; i < sx_value_count(pairs); i++) {
         const struct sx_value *pair = sx_value_item(pairs, i);
-        print_row(base_name(sx_value_get(pair, "a")), base_name(sx_value_get(pair, "b")), pair,
+        print_row(name_of(document, pair, "a_index"), name_of(document, pair, "b_index"), pair,
                   out);
     }
     if (sx_value_count(pairs) > 1)

@@ -34,7 +34,9 @@ static enum sx_status describe_entry(const struct sx_entry *entry, struct sx_val
         struct sx_error why = {0};
         const bool measured = sx_sae_measure(sae, &stats, &why) == SX_OK;
         *out = sx_sae_describe(&sae->info, measured ? &stats : NULL);
-        if (!measured)
+        if (measured)
+            sx_document_int(*out, "dead_exact", (int64_t)stats.dead_exact);
+        else
             sx_document_text(*out, "measure_error", why.message);
     }
     sx_sae_unref(sae);
@@ -146,7 +148,7 @@ static void print_fields(const struct sx_value *map, const char *prefix, struct 
         const struct sx_value *value = sx_value_item(map, i);
         const char *key = sx_value_key(map, i);
         const enum sx_value_kind kind = sx_value_kind(value);
-        if (strcmp(key, "path") == 0 || strcmp(key, "warnings") == 0 ||
+        if (strcmp(key, "path") == 0 || strcmp(key, "warnings") == 0 || strcmp(key, "dead") == 0 ||
             strcmp(key, "tensors") == 0 || (strlen(key) > 4 && ends_with(key, "_why")))
             continue;
         char *name = sx_xasprintf("%s%s", prefix, key);

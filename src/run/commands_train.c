@@ -23,7 +23,7 @@ static struct sx_value *as_document(struct sx_value *take_map)
     for (size_t i = 0; i < sx_value_count(take_map); i++)
         sx_value_set(document, sx_value_key(take_map, i), sx_value_dup(sx_value_item(take_map, i)));
     sx_value_free(take_map);
-    return document;
+    return sx_document_finish(document);
 }
 
 static void on_row(void *user, const struct sx_train_row *row)

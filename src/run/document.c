@@ -26,6 +26,31 @@ void sx_document_text(struct sx_value *map, const char *key, const char *text)
     sx_value_set(map, key, sx_value_string(text));
 }
 
+static bool is_finite(const struct sx_value *value)
+{
+    return sx_value_kind(value) != SX_VALUE_REAL || isfinite(sx_value_real_or(value, 0));
+}
+
+struct sx_value *sx_document_finish(struct sx_value *take)
+{
+    const enum sx_value_kind kind = sx_value_kind(take);
+    if (kind != SX_VALUE_MAP && kind != SX_VALUE_LIST)
+        return take;
+    struct sx_value *out = kind == SX_VALUE_MAP ? sx_value_map() : sx_value_list();
+    for (size_t i = 0; i < sx_value_count(take); i++) {
+        const struct sx_value *item = sx_value_item(take, i);
+        if (kind == SX_VALUE_LIST)
+            sx_value_append(out, sx_document_finish(sx_value_dup(item)));
+        else if (is_finite(item))
+            sx_value_set(out, sx_value_key(take, i), sx_document_finish(sx_value_dup(item)));
+        else
+            sx_document_real(out, sx_value_key(take, i), sx_value_real_or(item, 0),
+                             isnan(sx_value_real_or(item, 0)) ? "not known" : "infinite");
+    }
+    sx_value_free(take);
+    return out;
+}
+
 static void print_scalar(struct sx_str *out, const struct sx_value *value)
 {
     switch (sx_value_kind(value)) {
@@ -54,9 +79,9 @@ static void print_scalar(struct sx_str *out, const struct sx_value *value)
 
 void sx_print_field(struct sx_str *out, const char *label, const struct sx_value *value)
 {
-    if (sx_value_kind(value) == SX_VALUE_NULL)
+    if (sx_value_kind(value) == SX_VALUE_NULL || !is_finite(value))
         return;
-    sx_str_printf(out, "  %-20s ", label);
+    sx_str_printf(out, "  %-22s ", label);
     print_scalar(out, value);
     sx_str_append_char(out, '\n');
 }

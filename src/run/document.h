@@ -11,7 +11,11 @@ void sx_document_real(struct sx_value *map, const char *key, double value, const
 void sx_document_int(struct sx_value *map, const char *key, int64_t value);
 void sx_document_text(struct sx_value *map, const char *key, const char *text);
 
-/* "label   value" with the label in a column of its own; nothing when the value is NULL or null. */
+/* Before a document leaves a job: every real that is not finite becomes null with KEY_why, however
+ * deep it stands. Takes and returns ownership. */
+struct sx_value *sx_document_finish(struct sx_value *take);
+
+/* "label   value" with the label in a column of its own; nothing when the value is not known. */
 void sx_print_field(struct sx_str *out, const char *label, const struct sx_value *value);
 /* A number as people read it: 0.812, 1.2e-05, "-" when not known. */
 void sx_print_number(struct sx_str *out, const struct sx_value *value, int width, int digits);

@@ -1,6 +1,7 @@
 /* One job: arguments in, document or result out. */
 #include "sextant/run/command.h"
 
+#include "document.h"
 #include "sextant/base/alloc.h"
 
 void sx_job_init(struct sx_job *job, const struct sx_command *command, struct sx_value *take_args)
@@ -28,6 +29,8 @@ enum sx_status sx_job_run(struct sx_job *job, struct sx_error *err)
     SX_ASSERT(job->command->run);
     struct sx_error why = {0};
     job->status = sx_task_is_cancelled(&job->task) ? SX_CANCELLED : job->command->run(job, &why);
+    if (job->document)
+        job->document = sx_document_finish(job->document);
     if (job->status != SX_OK) {
         why.status = job->status;
         job->error = why;

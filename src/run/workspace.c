@@ -299,14 +299,26 @@ struct member { /* an SAE on its way into a family */
     int level;                      /* how much of its place the key holds, see set_key */
 };
 
-/* The label with its numbers left out: all of them, or only those that equal the seed. */
-static void append_place(const struct sx_entry *entry, bool all, struct sx_str *out)
+/* The last number in the label that equals the seed: the seed's own, more likely than not. */
+static const char *seed_number(const struct sx_entry *entry)
 {
+    const char *last = NULL;
     for (const char *c = entry->label; *c;) {
         const size_t digits = strspn(c, "0123456789");
-        const bool drop =
-            digits && (all || (digits < 18 && strtoll(c, NULL, 10) == (long long)entry->info.seed));
-        if (drop)
+        if (digits && digits < 18 && strtoll(c, NULL, 10) == (long long)entry->info.seed)
+            last = c;
+        c += digits ? digits : 1;
+    }
+    return last;
+}
+
+/* The label with its numbers left out: all of them, or only that of the seed. */
+static void append_place(const struct sx_entry *entry, bool all, struct sx_str *out)
+{
+    const char *own = seed_number(entry);
+    for (const char *c = entry->label; *c;) {
+        const size_t digits = strspn(c, "0123456789");
+        if (digits && (all || c == own))
             sx_str_append_char(out, '#');
         else
             sx_str_append_len(out, c, digits ? digits : 1);
