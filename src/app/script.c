@@ -31,7 +31,6 @@
 
 #include "sextant/base/alloc.h"
 #include "sextant/base/text.h"
-#include "sextant/run/command.h"
 #include "sextant/tui/key.h"
 #include "sextant/tui/term.h"
 #include "shell.h"
@@ -147,10 +146,7 @@ static enum sx_status do_line(struct player *player, const char *line, struct sx
     struct sx_error line_err = {0};
 
     if (player->dry) {
-        const struct sx_command *command = NULL;
-        struct sx_value *args = NULL;
-        const enum sx_status status = sx_command_parse(line, &command, &args, &line_err);
-        sx_value_free(args);
+        const enum sx_status status = sx_shell_check(line, &line_err);
         return status == SX_OK || player->tolerant
                    ? SX_OK
                    : fail(player, err, status, "%s", line_err.message);

@@ -24,6 +24,8 @@ const struct sx_session *sx_shell_session(const struct sx_shell *shell);
 /* A `:` line, of the program or of the session. A failure is also on the message line. */
 enum sx_status sx_shell_line(struct sx_shell *shell, const char *line,
                              struct sx_error *err) SX_MUST_CHECK;
+/* Would the line be understood? Nothing is done. */
+enum sx_status sx_shell_check(const char *line, struct sx_error *err) SX_MUST_CHECK;
 void sx_shell_key(struct sx_shell *shell, struct sx_key key);
 /* Open a view by name; SX_ERR_USAGE: no such view. */
 enum sx_status sx_shell_view(struct sx_shell *shell, const char *name,

@@ -168,6 +168,20 @@ static bool all_digits(const char *line)
     return n > 0 && line[n + strspn(line + n, " ")] == '\0';
 }
 
+enum sx_status sx_shell_check(const char *line, struct sx_error *err)
+{
+    const struct sx_command *command = NULL;
+    struct sx_value *args = NULL;
+    enum sx_status status;
+
+    line += strspn(line, ": ");
+    if (all_digits(line) || strcmp(line, "q") == 0)
+        return SX_OK;
+    status = sx_command_parse(line, &command, &args, err);
+    sx_value_free(args);
+    return status;
+}
+
 bool shell_own_line(struct sx_shell *shell, const char *line, enum sx_status *status,
                     struct sx_error *err)
 {
