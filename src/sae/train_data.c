@@ -1,4 +1,6 @@
+#include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "sextant/base/alloc.h"
@@ -118,15 +120,30 @@ static enum sx_status settle(const struct sx_train_config *config, struct sx_tra
     return check_finite(config, data, err);
 }
 
+/* Idx files begin with 0 0, a type and a rank; the gzip ones are taken for idx as well. */
+static enum sx_status begins_like_idx(const char *path, bool *idx, struct sx_error *err)
+{
+    unsigned char head[4] = {0};
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return sx_fail(err, SX_ERR_IO, "%s: %s", path, strerror(errno));
+    size_t n = fread(head, 1, sizeof head, file);
+    fclose(file);
+    bool gzip = n >= 2 && head[0] == 0x1f && head[1] == 0x8b;
+    *idx = gzip || (n == 4 && head[0] == 0 && head[1] == 0 && head[2] == 8);
+    return SX_OK;
+}
+
 enum sx_status sx_train_data_open(const struct sx_train_config *config, struct sx_train_data *data,
                                   struct sx_error *err)
 {
     *data = (struct sx_train_data){0};
-    enum sx_container container;
-    enum sx_status status = sx_container_detect(config->data, &container, err);
-    if (status == SX_ERR_FORMAT) {
+    bool idx = false;
+    SX_TRY(begins_like_idx(config->data, &idx, err));
+    enum sx_status status;
+    if (idx) {
         status = open_idx(config, data, err);
-    } else if (status == SX_OK) {
+    } else {
         status = sx_tensor_file_open(config->data, &data->file, err);
         if (status == SX_OK)
             status = read_tensor(config, data->file, data, err);

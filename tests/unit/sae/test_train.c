@@ -10,6 +10,7 @@
 #include "sextant/base/alloc.h"
 #include "sextant/base/rng.h"
 #include "sextant/io/h5.h"
+#include "sextant/io/tensor_write.h"
 #include "sextant/sae/sae.h"
 
 /* Runs on 100 small images, 4 batches an epoch (the last one of 4). */
@@ -315,6 +316,75 @@ Test(train, progress_reaches_the_end)
     cr_assert_eq(train("a", "epochs=3", false, NULL, NULL, &task), SX_OK, "%s", error.message);
     cr_assert_eq(atomic_load(&task.done), 12);
     cr_assert_eq(atomic_load(&task.total), 12);
+}
+
+/* The same samples from every kind of file. */
+static void write_as(const char *ending, const float *values)
+{
+    const struct sx_tensor_out tensor = {"x", SX_DTYPE_F32, 2, {N, D}, values};
+    char *name = sx_xasprintf("x.%s", ending), *path = in_folder(name);
+    if (strcmp(ending, "npy") == 0)
+        cr_assert_eq(sx_npy_write(path, &tensor, &error), SX_OK, "%s", error.message);
+    else if (strcmp(ending, "npz") == 0)
+        cr_assert_eq(sx_npz_write(path, &tensor, 1, &error), SX_OK, "%s", error.message);
+    else
+        cr_assert_eq(sx_safetensors_write(path, &tensor, 1, NULL, &error), SX_OK, "%s",
+                     error.message);
+    sx_free(path);
+    sx_free(name);
+}
+
+Test(train, npy_npz_and_safetensors_equal_idx)
+{
+    float values[N * D];
+    struct sx_rng rng = sx_rng_make(1, 1);
+    for (int i = 0; i < N * D; i++)
+        values[i] = (float)sx_rng_below(&rng, 256) / 255.0F;
+    cr_assert_eq(train("idx", "steps=5", false, NULL, NULL, NULL), SX_OK, "%s", error.message);
+    const char *const endings[] = {"npy", "npz", "safetensors"};
+    for (int i = 0; i < 3; i++) {
+        write_as(endings[i], values);
+        char *data = sx_xasprintf("data=%s/x.%s", folder, endings[i]);
+        const char *overrides[] = {"steps=5", data};
+        struct sx_train_config config;
+        cr_assert_eq(sx_train_config_parse("t", common, strlen(common), folder, overrides, 2,
+                                           &config, &error),
+                     SX_OK);
+        char *out = in_folder(endings[i]), *sae = sx_xasprintf("%s/r_s0.sae.h5", endings[i]);
+        cr_assert_eq(sx_train_run(&config, out, false, NULL, NULL, NULL, &error), SX_OK, "%s",
+                     error.message);
+        cr_same_sae("idx/r_s0.sae.h5", sae, true);
+        sx_train_config_release(&config);
+        sx_free(data);
+        sx_free(out);
+        sx_free(sae);
+    }
+}
+
+Test(train, data_that_are_not_finite_are_named)
+{
+    float values[N * D] = {0};
+    values[3 * D + 2] = NAN;
+    write_as("npy", values);
+    char *data = sx_xasprintf("data=%s/x.npy", folder);
+    cr_assert_eq(train("a", data, false, NULL, NULL, NULL), SX_ERR_NUMERIC);
+    cr_assert_not_null(strstr(error.message, "row 3, column 2"), "%s", error.message);
+    sx_free(data);
+}
+
+Test(train, the_bundled_images_train)
+{
+    struct sx_train_config config;
+    struct sx_train_metrics last;
+    const char *overrides[] = {"steps=3", "seeds=0"};
+    cr_assert_eq(sx_train_config_load(SX_SOURCE_DIR "/examples/mnist/quick.yaml", overrides, 2,
+                                      &config, &error),
+                 SX_OK, "%s", error.message);
+    cr_assert_eq(sx_train_run(&config, folder, false, keep_last, &last, NULL, &error), SX_OK, "%s",
+                 error.message);
+    sx_train_config_release(&config);
+    cr_assert(exists("quick_s0.sae.h5"));
+    cr_assert_lt(last.mse, 0.1);
 }
 
 Test(train, bad_data_is_named)
