@@ -674,6 +674,7 @@ static enum sx_status run(struct machine *m)
     uint32_t none;
     bool stop = false;
     SX_TRY(make(m, SX_PICKLE_NONE, &none));
+    SX_GROW(m->stack, m->stack_capacity, 1); /* so that it never is a null pointer */
     while (!stop)
         SX_TRY(step(m, &stop));
     if (m->depth != 1 || m->n_marks != 0)

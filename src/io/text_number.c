@@ -26,7 +26,7 @@ const char *sx_format_real(double d, char out[SX_NUMBER_SIZE])
         memmove(point + 1, point + width, strlen(point + width) + 1);
     }
     if (!strpbrk(out, ".e"))
-        strcat(out, ".0");
+        memcpy(out + strlen(out), ".0", sizeof ".0");
     return out;
 }
 

@@ -79,9 +79,9 @@ static enum sx_status find_storages(struct emit *e, const struct sx_zip *zip,
 {
     for (size_t i = 0; i < e->pickle->n_storages; i++) {
         const struct sx_pickle_storage *s = &e->pickle->storages[i];
-        char name[80] = "data/";
+        char name[80];
         uint64_t bytes;
-        strcat(name, s->key);
+        snprintf(name, sizeof name, "data/%s", s->key);
         const struct sx_zip_entry *entry = member(zip, pickle, name);
         if (!entry)
             return sx_fail(e->err, SX_ERR_FORMAT, "%s: member %s is missing", e->file->path, name);

@@ -11,7 +11,9 @@
 #include "sextant/base/text.h"
 #include "text_number.h"
 
-enum { MAX_DEPTH = 64, MAX_FILE = 16 << 20 };
+/* A key of at most 1024 characters can stand before a colon; escaped it is up to four times as
+ * long. */
+enum { MAX_DEPTH = 64, MAX_KEY = 250, MAX_FILE = 16 << 20 };
 
 struct reader {
     yaml_parser_t parser;
@@ -133,6 +135,8 @@ static enum sx_status read_key(struct reader *r, yaml_event_t *event, const stru
     const char *text = (const char *)event->data.scalar.value;
     if (strlen(text) != event->data.scalar.length)
         status = refuse(r, event, "a key holds a zero byte");
+    else if (event->data.scalar.length > MAX_KEY)
+        status = refuse(r, event, "a key is longer than 250 bytes");
     else if (sx_value_get(map, text))
         status = sx_fail(r->err, SX_ERR_FORMAT, "%s:%d: key \"%s\" stands twice (first at line %d)",
                          r->label, line_of(event), text, sx_value_line(sx_value_get(map, text)));

@@ -23,7 +23,7 @@ home cblas.h src/core/blas.c
 home hdf5.h src/io/h5.c
 home yaml.h src/io/yaml.c
 home jansson.h src/io/json.c
-home zlib.h src/io/zip.c
+home zlib.h src/io/gzip.c
 home curses.h src/tui/term_curses.c
 home utf8proc.h src/base/text.c
 home xxhash.h src/base/hash.c

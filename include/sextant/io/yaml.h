@@ -9,8 +9,8 @@
 #include "sextant/base/value.h"
 
 /* One document; plain scalars become null/bool/int/real by the YAML 1.2 core schema (and 1e-5 is a
- * number), quoted ones stay strings. Duplicate keys, anchors/aliases, tags, depth over 64 and files
- * over 16 MiB are errors that name label:line. The caller frees *out. */
+ * number), quoted ones stay strings. Duplicate keys, keys over 250 bytes, anchors/aliases, tags,
+ * depth over 64 and files over 16 MiB are errors that name label:line. The caller frees *out. */
 enum sx_status sx_yaml_parse(const char *label, const char *text, size_t len, struct sx_value **out,
                              struct sx_error *err) SX_MUST_CHECK;
 enum sx_status sx_yaml_parse_file(const char *path, struct sx_value **out,

@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "sextant/base/alloc.h"
@@ -87,6 +88,10 @@ Test(yaml, refusals_name_the_line)
     refused("? [a]\n: 1\n", "t.yaml:1: a key must be");
     refused("\"a\\0b\": 1\n", "zero byte");
     refused("a: \x01\n", "t.yaml:1:");
+    char wide[300];
+    memset(wide, 'k', 251);
+    snprintf(wide + 251, sizeof wide - 251, ": 1\n");
+    refused(wide, "longer than 250 bytes");
     char deep[400];
     memset(deep, '[', 200);
     memset(deep + 200, ']', 199);
