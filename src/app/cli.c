@@ -294,7 +294,8 @@ static void text_line(const struct sx_value *line, struct sx_str *out)
 {
     for (size_t i = 0; i < sx_value_count(line); i++) {
         const struct sx_value *v = sx_value_item(line, i);
-        if (sx_value_kind(v) == SX_VALUE_INT || sx_value_kind(v) == SX_VALUE_REAL)
+        const bool number = sx_value_kind(v) == SX_VALUE_INT || sx_value_kind(v) == SX_VALUE_REAL;
+        if (number && strcmp(sx_value_key(line, i), "schema") != 0)
             sx_str_printf(out, "%s%s %.5g", out->len ? "  " : "", sx_value_key(line, i),
                           sx_value_real_or(v, 0));
     }
