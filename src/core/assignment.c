@@ -56,7 +56,7 @@ static void problem_release(struct problem *p)
     sx_best_release(&p->violators);
 }
 
-static enum sx_status problem_init(struct problem *p, struct sx_error *err)
+static enum sx_status problem_init(struct problem *p, struct sx_task *task, struct sx_error *err)
 {
     size_t n = p->n, m = p->m, d = p->d;
     p->ua = sx_alloc_big(n, d * sizeof *p->ua);
@@ -74,6 +74,8 @@ static enum sx_status problem_init(struct problem *p, struct sx_error *err)
     enum sx_status status = sx_unit_rows(p->a, n, d, p->ua, p->scale_a, err);
     if (status != SX_OK)
         return sx_fail_prefix(err, status, "first matrix");
+    if (sx_task_is_cancelled(task))
+        return SX_CANCELLED;
     status = sx_unit_rows(p->b, m, d, p->ub, p->scale_b, err);
     if (status != SX_OK)
         return sx_fail_prefix(err, status, "second matrix");
@@ -309,7 +311,7 @@ enum sx_status sx_assign_cosine(const float *a, size_t n, const float *b, size_t
     p.is_signed = options && options->is_signed;
     p.check_all = options && options->check_all;
     uint64_t pass_work = SX_ASSIGN_WORK * 4 / 5;
-    enum sx_status status = problem_init(&p, err);
+    enum sx_status status = problem_init(&p, task, err);
     if (status == SX_OK)
         status = sx_similarity_candidates(p.ua, n, p.ub, m, d, p.k, p.is_signed, pass_work,
                                           &out->of_row, &out->of_col, task, err);

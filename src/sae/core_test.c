@@ -182,8 +182,10 @@ static enum sx_status prepare(const struct sx_core_input *in, struct core_buffer
         out->mse[s] = sx_alloc_big(in->rows, sizeof *out->mse[s]);
         ready = ready && out->mse[s];
     }
-    if (!ready)
-        return sx_fail(err, SX_ERR_NOMEM, "no memory for blocks of %zu latents", in->F);
+    if (!ready) {
+        sx_fail(err, SX_ERR_NOMEM, "no memory for blocks of %zu latents", in->F);
+        return SX_ERR_NOMEM;
+    }
     choose_top(in, out->top);
     choose_random(in, out->random);
     gather_rows(in, out->top, b->w_top);

@@ -225,7 +225,7 @@ static enum sx_status match_pair(struct sx_match_pair *p, const struct sx_match_
     p->n_b = to->n;
     if (from->n == 0 || to->n == 0) {
         if (task)
-            atomic_fetch_add(&task->done, 2 * SX_ASSIGN_WORK);
+            atomic_fetch_add(&task->done, UINT64_C(2) * SX_ASSIGN_WORK);
         return SX_OK;
     }
     for (int is_decoder = 0; is_decoder < 2; is_decoder++) {
@@ -307,7 +307,7 @@ static enum sx_status match_alive(struct sx_match_set *set, const struct sx_matc
 
 static uint64_t pass_work(const struct sx_match_set *set)
 {
-    return 2 * SX_ASSIGN_WORK * set->n_pairs;
+    return UINT64_C(2) * SX_ASSIGN_WORK * set->n_pairs;
 }
 
 enum sx_status sx_match_set_alive_cut(struct sx_match_set *set, const struct sx_match_input *models,

@@ -106,6 +106,7 @@ void sx_match_fractions_at(const struct sx_match_pair *p, double tau,
 static void average(struct sx_match_summary *s)
 {
     struct sx_match_fractions *mean = &s->mean;
+    SX_ASSERT(s->n_pairs > 0);
     double n = (double)s->n_pairs, spread = 0;
     for (size_t i = 0; i < s->n_pairs; i++) {
         const struct sx_match_fractions *f = &s->pairs[i];
