@@ -7,6 +7,15 @@
 
 #include "sextant/base/alloc.h"
 
+/* Sanitizer builds run the baseline: the resolver of a clone would run before their start-up code.
+ */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&                             \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define KERNEL __attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3")))
+#else
+#define KERNEL
+#endif
+
 bool sx_sae_threshold_measured(const struct sx_sae_info *info)
 {
     return info->threshold >= 0; /* NAN and upstream's initial -1 are not */
@@ -69,16 +78,23 @@ static enum sx_status check_gated(const struct sx_sae *sae, struct sx_error *err
 /* --- activations -------------------------------------------------------------------------------
  */
 
+/* Entries above a bar that is not negative. Without a branch: which latents are on looks random to
+ * the processor, and room for F entries makes the extra stores harmless. */
+static uint64_t select_above(const float *z, uint64_t f, float bar, uint32_t *idx, float *val)
+{
+    uint64_t n = 0;
+    for (uint64_t j = 0; j < f; j++) {
+        idx[n] = (uint32_t)j;
+        val[n] = z[j];
+        n += z[j] > bar;
+    }
+    return n;
+}
+
 static uint64_t activate_relu(const struct sx_arch_state *s, const float *z, uint32_t *idx,
                               float *val)
 {
-    uint64_t n = 0;
-    for (uint64_t j = 0; j < s->f; j++)
-        if (z[j] > 0) {
-            idx[n] = (uint32_t)j;
-            val[n++] = z[j];
-        }
-    return n;
+    return select_above(z, s->f, 0.0F, idx, val);
 }
 
 static void sift_down(float *heap, uint64_t n, uint64_t at)
@@ -98,8 +114,9 @@ static void sift_down(float *heap, uint64_t n, uint64_t at)
     heap[at] = x;
 }
 
-/* Is any of z[0..16) above `bar`? Integer result, so that the loop becomes vector compares. */
-static int any_above(const float *z, float bar)
+/* Is any of z[0..16) above `bar`, or equal to it? Integers, so that the loops become vector
+ * compares. */
+static inline __attribute__((always_inline)) int any_above(const float *z, float bar)
 {
     int above = 0;
     for (int i = 0; i < 16; i++)
@@ -107,8 +124,17 @@ static int any_above(const float *z, float bar)
     return above;
 }
 
+static inline __attribute__((always_inline)) int any_at_least(const float *z, float bar)
+{
+    int found = 0;
+    for (int i = 0; i < 16; i++)
+        found |= z[i] >= bar;
+    return found;
+}
+
 /* The k largest entries above `floor`: a min-heap of k values finds the k-th largest, and a second
  * pass collects in ascending index. Of equal values at the edge the first ones stay. */
+KERNEL
 static uint64_t select_top(const struct sx_arch_state *s, const float *z, float floor_value,
                            uint32_t *idx, float *val)
 {
@@ -140,15 +166,22 @@ static uint64_t select_top(const struct sx_arch_state *s, const float *z, float 
             ties += heap[i] == bar;
     }
     uint64_t n = 0;
-    for (uint64_t i = 0; i < f; i++) {
-        if (!(z[i] > bar)) {
-            if (z[i] != bar || ties == 0)
-                continue;
-            ties--;
+    for (uint64_t i = 0; i < f;) {
+        uint64_t end = i + 16 < f ? i + 16 : f;
+        if (end == i + 16 && !any_at_least(z + i, bar)) {
+            i = end;
+            continue;
         }
-        idx[n] = (uint32_t)i;
-        val[n] = z[i];
-        n += z[i] != 0;
+        for (; i < end; i++) {
+            if (!(z[i] > bar)) {
+                if (z[i] != bar || ties == 0)
+                    continue;
+                ties--;
+            }
+            idx[n] = (uint32_t)i;
+            val[n] = z[i];
+            n += z[i] != 0;
+        }
     }
     return n;
 }
@@ -164,14 +197,8 @@ static uint64_t activate_batchtopk(const struct sx_arch_state *s, const float *z
 {
     if (!sx_sae_threshold_measured(&s->sae->info))
         return select_top(s, z, 0.0F, idx, val);
-    const float threshold = (float)s->sae->info.threshold;
-    uint64_t n = 0;
-    for (uint64_t j = 0; j < s->f; j++)
-        if (z[j] > threshold) { /* threshold >= 0, so this is relu(z) > threshold */
-            idx[n] = (uint32_t)j;
-            val[n++] = z[j];
-        }
-    return n;
+    /* threshold >= 0, so this is relu(z) > threshold */
+    return select_above(z, s->f, (float)s->sae->info.threshold, idx, val);
 }
 
 static uint64_t activate_jumprelu(const struct sx_arch_state *s, const float *z, uint32_t *idx,
@@ -179,11 +206,11 @@ static uint64_t activate_jumprelu(const struct sx_arch_state *s, const float *z,
 {
     const float *threshold = s->sae->threshold;
     uint64_t n = 0;
-    for (uint64_t j = 0; j < s->f; j++)
-        if (z[j] > threshold[j] && z[j] > 0) {
-            idx[n] = (uint32_t)j;
-            val[n++] = z[j];
-        }
+    for (uint64_t j = 0; j < s->f; j++) {
+        idx[n] = (uint32_t)j;
+        val[n] = z[j];
+        n += (z[j] > threshold[j]) & (z[j] > 0);
+    }
     return n;
 }
 

@@ -11,7 +11,7 @@
 #include "sextant/sae/sae.h"
 
 enum {
-    BLOCK_BYTES = 16 << 20, /* of pre-activations: a few times the last-level cache */
+    BLOCK_BYTES = 32 << 20, /* of pre-activations; smaller blocks pack W_enc more often */
     MAX_BLOCK_ROWS = 1024,
     /* A sparse row costs nnz*D at memory speed, a dense one F*D at GEMM speed, about 20 times
      * faster a flop on two cores. */
