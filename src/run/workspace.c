@@ -421,24 +421,22 @@ static void title_subject(const struct sx_sae_info *info, struct sx_str *out)
     }
 }
 
-static void title_numbers(const struct sx_sae_info *info, struct sx_str *out)
-{
-    sx_str_printf(out, " %llu→%llu %s", (unsigned long long)info->activation_dim,
-                  (unsigned long long)info->dict_size, sx_sae_arch_name(info->arch));
-    if (info->k > 0)
-        sx_str_printf(out, " k=%lld", (long long)info->k);
-}
-
+/* What tells neighbours apart comes first: narrow screens cut the end. */
 static char *make_title(const struct sx_sae_info *info)
 {
     struct sx_str title = SX_STR_INIT;
     title_subject(info, &title);
+    if (info->k > 0)
+        sx_str_printf(&title, " %s k=%lld", sx_sae_arch_name(info->arch), (long long)info->k);
     if (info->penalty_known) {
         sx_str_printf(&title, " %s", sx_penalty_name(info->penalty));
         if (info->penalty != SX_PENALTY_NONE && isfinite(info->lambda))
             sx_str_printf(&title, " %g", info->lambda);
     }
-    title_numbers(info, &title);
+    sx_str_printf(&title, " %llu→%llu", (unsigned long long)info->activation_dim,
+                  (unsigned long long)info->dict_size);
+    if (info->k <= 0)
+        sx_str_printf(&title, " %s", sx_sae_arch_name(info->arch));
     char *clean = sx_text_clean_dup(title.data, title.len, MAX_LABEL);
     sx_str_release(&title);
     return clean;

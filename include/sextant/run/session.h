@@ -57,7 +57,7 @@ struct sx_entry {
 struct sx_family {
     char *key;       /* owned */
     char *group;     /* owned: the key without penalty, lambda and k; equal ones are adjacent */
-    char *title;     /* owned, sanitised: "T l2 1e-05 784→1568 relu"; no two are equal */
+    char *title;     /* owned, sanitised: "T l2 1e-05 784→1568 relu", no two are equal */
     size_t *members; /* owned: entry indices, by seed */
     size_t n_members;
     size_t n_warnings;
