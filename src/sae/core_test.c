@@ -115,6 +115,7 @@ static enum sx_status run_block(const struct sx_core_input *in, struct core_buff
                                 struct sx_task *task, struct sx_error *err)
 {
     const float *x = in->x + first * in->D;
+    SX_ASSERT(b->acts && b->part && b->out[SX_CORE_ALL] && b->out[SX_CORE_TOP]);
     SX_TRY(in->encode(in->user, x, rows, b->acts, err));
     SX_TRY(sx_gemm_task(false, false, rows, in->D, in->F, 1.0F, b->acts, in->F, in->W_dec, in->D,
                         0.0F, b->out[SX_CORE_ALL], in->D, task));
@@ -182,10 +183,8 @@ static enum sx_status prepare(const struct sx_core_input *in, struct core_buffer
         out->mse[s] = sx_alloc_big(in->rows, sizeof *out->mse[s]);
         ready = ready && out->mse[s];
     }
-    if (!ready) {
-        sx_fail(err, SX_ERR_NOMEM, "no memory for blocks of %zu latents", in->F);
-        return SX_ERR_NOMEM;
-    }
+    if (!ready)
+        return sx_fail(err, SX_ERR_NOMEM, "no memory for blocks of %zu latents", in->F);
     choose_top(in, out->top);
     choose_random(in, out->random);
     gather_rows(in, out->top, b->w_top);
