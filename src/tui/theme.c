@@ -256,11 +256,11 @@ static struct sx_rgb mix(struct sx_rgb a, struct sx_rgb b, double t)
                            (uint8_t)lround(a.b + (b.b - a.b) * t)};
 }
 
-/* 24 levels: neighbouring cells of an image then often share their colours, which keeps repaints
+/* 8 levels: neighbouring cells of an image then often share their colours, which keeps repaints
  * short and the number of colours within a redefinable palette. */
 static double in_steps(double t)
 {
-    return nearbyint(t * 24) / 24;
+    return nearbyint(t * 8) / 8;
 }
 
 struct sx_rgb sx_ramp_grey(double t)
