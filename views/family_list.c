@@ -15,6 +15,10 @@
 
 enum row_kind { ROW_HEADING, ROW_FAMILY, ROW_ENTRY };
 
+/* In a narrow screen: rows the lower pane needs, rows of the list when it must give way; title,
+ * heads and a blank around the list. */
+enum { DETAIL_ROWS = 9, SHORT_LIST = 5, LIST_MARGIN = 3 };
+
 struct workspace_row {
     enum row_kind kind;
     size_t index;        /* family or entry */
@@ -513,25 +517,28 @@ static void draw_entry(struct sx_canvas *cv, const struct sx_entry *entry, bool 
 /* --- the screen ---------------------------------------------------------------------------------
  */
 
-/* Beside each other; below each other in a narrow screen once the lower one has the focus. */
+/* Beside each other. In a narrow screen below each other: where the list is short, or once the
+ * lower pane has the focus. */
 static void panes_of(const struct sx_view *view, struct sx_rect pane[2])
 {
+    const struct workspace_state *state = view->state;
     const struct sx_rect body = sx_body_rect(view);
+    const int list = (int)(state->n < 1000 ? state->n : 1000) + LIST_MARGIN;
 
     if (!sx_folded(view)) {
         sx_two_panes(view, sx_layout_int(view, "share", 44), pane);
         return;
     }
     pane[0] = pane[1] = body;
-    if (view->focus == 0) {
-        pane[1].w = 0;
-        return;
-    }
-    pane[0].h = body.h >= 15 ? 5 : 0;
+    if (list + DETAIL_ROWS <= body.h)
+        pane[0].h = list;
+    else if (view->focus == 1)
+        pane[0].h = body.h >= SHORT_LIST + DETAIL_ROWS ? SHORT_LIST : 0;
     pane[1].y = pane[0].h;
     pane[1].h = body.h - pane[0].h;
-    if (pane[0].h == 0)
-        pane[0].w = 0;
+    for (int i = 0; i < 2; i++)
+        if (pane[i].h <= 0)
+            pane[i].w = 0;
 }
 
 static void draw_empty(struct sx_canvas *cv, const struct sx_session *session)
@@ -732,6 +739,11 @@ static bool workspace_request(struct sx_view *view, const struct sx_session *ses
     }
     if (strcmp(request->name, "open") == 0) {
         open_row(state, session, emit);
+        return true;
+    }
+    if (strcmp(request->name, "back") == 0 && view->focus == 1) {
+        view->focus = 0;
+        emit->dirty = true;
         return true;
     }
     if (search_request(state, session, request, emit))

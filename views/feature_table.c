@@ -90,8 +90,10 @@ static void partner_cell(const struct feature_list *list, size_t member, uint32_
         return;
     }
     sx_fraction(sim, sizeof sim, partner.sim_dec, 2, list->ascii);
-    sx_cell_printf(out, partner.shared ? SX_STYLE_NUMBER : SX_STYLE_DIM, "%0*lld %4s%s",
-                   list->digits, (long long)partner.latent, sim, partner.ambiguous ? "≈" : "");
+    /* One style along the row: whether it counts is in the badge, and a cursor that moves over
+     * many styles costs as many escape sequences. */
+    sx_cell_printf(out, SX_STYLE_NUMBER, "%0*lld %4s%s", list->digits, (long long)partner.latent,
+                   sim, partner.ambiguous ? "≈" : "");
 }
 
 /* Over the other seeds: mean similarity, smallest margin. */
@@ -133,7 +135,7 @@ static void badge_cell(const struct feature_list *list, uint32_t latent, struct 
     }
     sx_partner_badge(out->buffer, sizeof out->buffer, list->ascii, found,
                      list->session->family.n_seeds);
-    sx_cell_text(out, found == 0 ? SX_STYLE_DIM : SX_STYLE_BADGE, out->buffer);
+    sx_cell_text(out, SX_STYLE_NUMBER, out->buffer);
 }
 
 static void feature_cell(const void *ctx, size_t row, int column, struct sx_table_cell *out)
@@ -143,7 +145,7 @@ static void feature_cell(const void *ctx, size_t row, int column, struct sx_tabl
 
     switch ((enum feature_column)list->id[column]) {
     case COL_LATENT:
-        sx_cell_printf(out, SX_STYLE_TEXT, "%0*u", list->digits, latent);
+        sx_cell_printf(out, SX_STYLE_NUMBER, "%0*u", list->digits, latent);
         break;
     case COL_DEAD:
         if (sx_latent_dead(list->anchor, latent))
@@ -317,6 +319,7 @@ static void draw_list(struct sx_canvas *cv, const struct sx_view *view,
 static void draw_card(struct sx_canvas *cv, const struct sx_view *view,
                       const struct sx_session *session)
 {
+    const struct features_state *state = view->state;
     char title[64] = "card", info[64] = "";
 
     if (sx_family_ready(session)) {
@@ -330,7 +333,7 @@ static void draw_card(struct sx_canvas *cv, const struct sx_view *view,
     struct sx_canvas body = sx_frame(cv, title, info, view->focus == 1);
     if (!sx_family_ready(session) || session->rows.n == 0)
         return;
-    sx_latent_card(&body, session);
+    sx_latent_card(&body, session, state->full || sx_folded(view));
     if (view->focus == 1)
         sx_set_cursor(&body, 2, 0, false);
 }

@@ -10,7 +10,12 @@
 #include "sextant/tui/widgets.h"
 #include "view_parts.h"
 
-enum { STRONGEST = 12, PANELS_MAX = 2 * (SX_CARD_SEEDS + 1) };
+enum {
+    STRONGEST = 12,
+    STRONGEST_BESIDE = 8,
+    CELLS_BESIDE = 400,
+    PANELS_MAX = 2 * (SX_CARD_SEEDS + 1)
+};
 
 bool sx_card_asked(const struct sx_session *session)
 {
@@ -128,8 +133,7 @@ static int draw_partners(struct sx_canvas *cv, int y, const struct sx_session *s
             sx_put(cv, at[1], y, SX_STYLE_DIM, "–");
             continue;
         }
-        sx_putf(cv, at[1], y, partner.shared || !matched ? SX_STYLE_NUMBER : SX_STYLE_DIM, "%0*lld",
-                digits, (long long)partner.latent);
+        sx_putf(cv, at[1], y, SX_STYLE_NUMBER, "%0*lld", digits, (long long)partner.latent);
         put_fraction(cv, at[2], y, 6, partner.sim_dec);
         put_fraction(cv, at[3], y, 6, partner.sim_enc);
         put_fraction(cv, at[4], y, 7, second);
@@ -138,7 +142,7 @@ static int draw_partners(struct sx_canvas *cv, int y, const struct sx_session *s
         if (partner.ambiguous)
             sx_put(cv, x, y, SX_STYLE_WARN, "≈");
         if (partner.by_enc >= 0 && partner.by_enc != partner.latent)
-            sx_putf(cv, x + 2, y, SX_STYLE_DIM, "%0*lld", digits, (long long)partner.by_enc);
+            sx_putf(cv, x + 2, y, SX_STYLE_NUMBER, "%0*lld", digits, (long long)partner.by_enc);
     }
     return y + 2;
 }
@@ -196,41 +200,45 @@ static size_t collect_panels(const struct sx_session *session, struct panel pane
     return n;
 }
 
-/* Ways to lay out decoder and encoder of n seeds: one row; a row each; a row for each seed. */
+/* Ways to lay out decoders and encoders of n seeds: one row; a row each; a row for each seed.
+ * Beside the table decoders only, a quarter of their pixels. */
 struct tiling {
     int columns, rows;
     int w, h; /* of an image */
 };
 
-static struct tiling best_tiling(const struct sx_canvas *cv, int room, int n,
+static struct tiling best_tiling(const struct sx_canvas *cv, int room, int n, bool large,
                                  const struct sx_image *image, int label)
 {
-    const struct tiling ways[] = {{2 * n, 1, 0, 0}, {n, 2, 0, 0}, {2, n, 0, 0}};
+    const struct tiling ways[2][3] = {{{n, 1, 0, 0}, {(n + 1) / 2, 2, 0, 0}, {1, n, 0, 0}},
+                                      {{2 * n, 1, 0, 0}, {n, 2, 0, 0}, {2, n, 0, 0}}};
+    const int widest = (int)sqrt(2.0 * CELLS_BESIDE / n);
     struct tiling best = {0};
 
     for (int i = 0; i < 3; i++) {
-        struct tiling t = ways[i];
+        struct tiling t = ways[large][i];
         const int w = (cv->w - 2) / t.columns - 2;
         const int h = room / t.rows - 1;
         if (w + 2 < label || h < 2)
             continue;
-        sx_image_size(image, w, h, &t.w, &t.h);
+        sx_image_size(image, large || w < widest ? w : widest, h, &t.w, &t.h);
         if (t.w > best.w)
             best = t;
     }
     return best;
 }
 
-static void draw_images(struct sx_canvas *cv, int y, const struct sx_session *session)
+static void draw_images(struct sx_canvas *cv, int y, const struct sx_session *session, bool large)
 {
     struct panel panel[PANELS_MAX];
-    const int n = (int)collect_panels(session, panel);
+    const int all = (int)collect_panels(session, panel);
+    const int n = large ? all : all / 2; /* the decoders come first */
     const struct sx_card *card = &session->card;
     struct sx_image image = {
         .w = (int)card->image_width, .h = (int)card->image_height, .diverging = true};
     const int digits = sx_latent_digits(session->family.F);
     const int label = digits + 8;
-    const struct tiling t = best_tiling(cv, cv->h - y, n / 2, &image, label);
+    const struct tiling t = best_tiling(cv, cv->h - y, all / 2, large, &image, label);
 
     if (t.w < 4) {
         sx_put(cv, 2, y, SX_STYLE_DIM, "Enter shows the weights as images");
@@ -238,9 +246,10 @@ static void draw_images(struct sx_canvas *cv, int y, const struct sx_session *se
     }
     const int step = t.w + 2 > label ? t.w + 2 : label;
     for (int i = 0; i < n; i++) {
-        /* Panels come decoders first; with a row for each seed, column 0 is the decoder's. */
-        const int column = t.rows > 2 ? i / (n / 2) : i % t.columns;
-        const int row = t.rows > 2 ? i % (n / 2) : i / t.columns;
+        /* With a row for each seed, column 0 is the decoder's. */
+        const bool by_seed = t.rows == all / 2 && t.rows > 2;
+        const int column = by_seed ? i / t.rows : i % t.columns;
+        const int row = by_seed ? i % t.rows : i / t.columns;
         const int x = 2 + column * step;
         const int top = y + row * (t.h + 1);
         struct sx_canvas tile = sx_canvas_sub(cv, (struct sx_rect){x, top + 1, t.w, t.h});
@@ -311,18 +320,20 @@ static int draw_strongest(struct sx_canvas *cv, int y, const struct sx_session *
     return y + 2;
 }
 
-static void draw_weights(struct sx_canvas *cv, int y, const struct sx_session *session)
+static void draw_weights(struct sx_canvas *cv, int y, const struct sx_session *session, bool large)
 {
     const struct sx_card *card = &session->card;
 
     if (!card->dec_row || !card->enc_row)
         return;
     if (card->image_width && card->image_height) {
-        draw_images(cv, y, session);
+        draw_images(cv, y, session, large);
         return;
     }
     const int room = cv->h - y;
-    if (room >= 10) {
+    if (!large) {
+        draw_strongest(cv, y, session, false, STRONGEST_BESIDE);
+    } else if (room >= 10) {
         y = draw_strongest(cv, y, session, false, (room - 3) / 2);
         draw_strongest(cv, y, session, true, (room - 3) / 2);
     } else {
@@ -330,7 +341,7 @@ static void draw_weights(struct sx_canvas *cv, int y, const struct sx_session *s
     }
 }
 
-void sx_latent_card(struct sx_canvas *cv, const struct sx_session *session)
+void sx_latent_card(struct sx_canvas *cv, const struct sx_session *session, bool large)
 {
     const struct sx_seed_latents *anchor = sx_anchor_latents(session);
     const struct sx_card *card = &session->card;
@@ -341,7 +352,7 @@ void sx_latent_card(struct sx_canvas *cv, const struct sx_session *session)
     y = draw_partners(cv, y, session);
     y = draw_neighbours(cv, y, session);
     if (card_ready(session))
-        draw_weights(cv, y, session);
+        draw_weights(cv, y, session, large);
     else if (card->state == SX_STATE_FAILED && sx_card_asked(session))
         sx_put(cv, 2, y, SX_STYLE_BAD, card->error.message);
 }
