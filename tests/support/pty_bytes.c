@@ -6,7 +6,7 @@
  * KEYS and waits for the pause behind it, listens IDLE_S seconds more, and ends the program. One
  * line each:
  *
- *   first BYTES     key C BYTES     idle BYTES
+ *   first BYTES     key C BYTES     idle BYTES     resident KB (the peak, Linux)
  *
  * The one place of the tests that must measure time: silence cannot be waited for otherwise. */
 #include <errno.h>
@@ -49,6 +49,25 @@ static long drain(int fd, int pause)
             seen[n_seen] = '\0';
         }
     }
+}
+
+/* VmHWM of a process in KB, 0 where the system does not say. */
+static long peak_memory(pid_t pid)
+{
+    char path[64];
+    char line[256];
+    long kb = 0;
+    FILE *f;
+
+    snprintf(path, sizeof path, "/proc/%ld/status", (long)pid);
+    f = fopen(path, "r");
+    while (f && fgets(line, sizeof line, f)) {
+        if (sscanf(line, "VmHWM: %ld", &kb) == 1)
+            break;
+    }
+    if (f)
+        fclose(f);
+    return kb;
 }
 
 static int usage(void)
@@ -100,7 +119,7 @@ int main(int argc, char **argv)
         printf("key %c %ld\n", *key, bytes);
     }
     bytes = drain(fd, atoi(argv[4]) * 1000);
-    printf("idle %ld\n", bytes);
+    printf("idle %ld\nresident %ld\n", bytes, peak_memory(pid));
     kill(pid, SIGTERM);
     while (drain(fd, PAUSE_MS) >= 0)
         if (waitpid(pid, &status, WNOHANG) == pid)

@@ -4,21 +4,26 @@
 . "$(dirname "$0")/../support/script.sh"
 
 pty=$SX_BUILD/tests/pty_bytes
-[[ -x $pty ]] || fail "$pty is not built"
-mkdir "$TMP/runs"
+make=$SX_BUILD/tests/make_topk_workspace
+[[ -x $pty && -x $make ]] || fail "$pty or $make is not built"
+"$make" "$TMP/grid" 32 512 >/dev/null || fail 'no workspace'
 
-# VIEW SIZE TEXT KEYS: the most that one of the keys cost is in $most, the idle bytes in $idle.
+# VIEW SIZE TEXT KEYS BUDGET: TEXT shows that the view is there; each key may cost BUDGET bytes.
 measure() {
-    local report
-    report=$("$pty" "$2" "$3" "$4" 2 "$SEXTANT" --view "$1" "${5:-$TMP/runs}") ||
-        fail "pty_bytes failed"
+    local report most first idle
+    report=$("$pty" "$2" "$3" "$4" 1 "$SEXTANT" --view "$1" "$TMP/grid") || fail "pty_bytes failed"
+    first=$(awk '$1 == "first" {print $2}' <<<"$report")
     most=$(awk '$1 == "key" && $3 > m {m = $3} END {print m + 0}' <<<"$report")
     idle=$(awk '$1 == "idle" {print $2}' <<<"$report")
-    first=$(awk '$1 == "first" {print $2}' <<<"$report")
-    echo "$1 $2: first $first bytes, key at most $most, idle $idle"
+    echo "$1 $2: first screen $first bytes, a key of \"$4\" at most $most, idle $idle"
+    ((most <= $5)) || fail "a key of $4 in $1 costs $most bytes, $5 are allowed"
+    ((first <= 16000)) || fail "the first screen of $1 costs $first bytes"
+    assert_eq 0 "$idle" "bytes while nothing happens in $1"
 }
 
-measure help 80x24 Everywhere jjkk
-((most <= 4000)) || fail "a line of text scrolled costs $most bytes"
-assert_eq 0 "$idle" 'bytes while nothing happens'
-((first <= 12000)) || fail "the first screen costs $first bytes"
+measure workspace 80x24 pythia jjkk 400
+measure workspace 200x50 pythia jj 8000
+measure features 80x24 badge jjjkk 400
+measure features 200x50 badge G 8000
+measure training 80x24 training j 400
+measure help 80x24 Everywhere jjkk 1500
