@@ -368,8 +368,11 @@ static enum sx_status fill_set(struct sx_match_set *set, const struct sx_match_i
                                const struct sx_match_options *options, struct sx_task *task,
                                struct sx_error *err)
 {
-    for (size_t i = 0; i < set->n_models; i++)
+    for (size_t i = 0; i < set->n_models; i++) {
+        if (sx_task_is_cancelled(task))
+            return SX_CANCELLED;
         SX_TRY(measure_model(&set->models[i], &models[i], err));
+    }
     SX_TRY(match_pairs(set, models, NAN, &set->pairs, task, err));
     SX_TRY(match_alive(set, models, options->alive_cut, task, err));
     for (size_t i = 0; i < set->n_models && options->orthogonality; i++)
