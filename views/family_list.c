@@ -112,7 +112,7 @@ static void follow_selection(struct workspace_state *state, const struct sx_sess
 struct list_ctx {
     const struct workspace_state *state;
     const struct sx_session *session;
-    bool ascii;
+    int name_width;
 };
 
 enum list_column { LIST_NAME, LIST_SEEDS, LIST_FLAG, LIST_COLUMNS };
@@ -157,7 +157,9 @@ static void list_cell(const void *ctx, size_t row, int column, struct sx_table_c
     if (at->kind == ROW_ENTRY) {
         const struct sx_entry *entry = &workspace->entries[at->index];
         if (column == LIST_NAME)
-            sx_cell_text(out, SX_STYLE_TEXT, entry->label);
+            sx_cell_text(
+                out, SX_STYLE_TEXT,
+                sx_middle_cut(out->buffer, sizeof out->buffer, entry->label, list->name_width));
         else if (column == LIST_FLAG && entry->kind == SX_ENTRY_PROBLEM)
             sx_cell_text(out, SX_STYLE_BAD, "!");
         return;
@@ -165,7 +167,9 @@ static void list_cell(const void *ctx, size_t row, int column, struct sx_table_c
     const struct sx_family *family = &workspace->families[at->index];
     switch ((enum list_column)column) {
     case LIST_NAME:
-        sx_cell_text(out, SX_STYLE_TEXT, family->title);
+        sx_cell_text(
+            out, SX_STYLE_TEXT,
+            sx_middle_cut(out->buffer, sizeof out->buffer, family->title, list->name_width));
         break;
     case LIST_SEEDS:
         seeds_text(out->buffer, sizeof out->buffer, list->session, family);
@@ -210,13 +214,15 @@ static unsigned list_flags_of(const void *ctx, size_t row)
 }
 
 static void make_list(struct list_table *list, const struct sx_view *view,
-                      const struct sx_session *session, bool ascii)
+                      const struct sx_session *session, int width)
 {
     const struct workspace_state *state = view->state;
 
-    *list = (struct list_table){.ctx = {state, session, ascii}};
+    *list = (struct list_table){.ctx = {state, session, width}};
     const int n =
         sx_view_columns(view, "families", list_columns, LIST_COLUMNS, list->columns, list->id);
+    for (int i = 0; i < n; i++) /* what the other columns leave to the name */
+        list->ctx.name_width -= list->id[i] == LIST_NAME ? 2 : list->columns[i].width + 2;
     list->table = (struct sx_table){
         .columns = list->columns,
         .n_columns = n,
@@ -258,6 +264,7 @@ struct member_table {
     const struct sx_session *session;
     const struct sx_family *family;
     bool ready, pending, ascii; /* of the family's weights */
+    size_t common;              /* bytes of the folders that all labels begin with */
     struct sx_column columns[SX_VIEW_COLUMNS];
     int id[SX_VIEW_COLUMNS];
     struct sx_table table;
@@ -292,13 +299,11 @@ static void member_cell(const void *ctx, size_t row, int column, struct sx_table
 
     switch (id) {
     case MEMBER_SEED:
-        if (entry->info.seed < 0)
-            sx_cell_text(out, SX_STYLE_DIM, "?");
-        else
-            sx_cell_printf(out, SX_STYLE_NUMBER, "%lld", (long long)entry->info.seed);
+        sx_seed_text(out->buffer, entry->info.seed);
+        sx_cell_text(out, SX_STYLE_NUMBER, out->buffer);
         break;
     case MEMBER_FILE:
-        sx_cell_text(out, SX_STYLE_TEXT, entry->label);
+        sx_cell_text(out, SX_STYLE_TEXT, entry->label + members->common);
         break;
     case MEMBER_K:
         if (entry->info.k > 0)
@@ -324,6 +329,24 @@ static void member_cell(const void *ctx, size_t row, int column, struct sx_table
     }
 }
 
+static size_t common_folder(const struct sx_session *session, const struct sx_family *family)
+{
+    const char *first = session->workspace.entries[family->members[0]].label;
+    size_t common = strlen(first), folder = 0;
+
+    for (size_t m = 1; m < family->n_members; m++) {
+        const char *label = session->workspace.entries[family->members[m]].label;
+        size_t i = 0;
+        while (i < common && label[i] == first[i])
+            i++;
+        common = i;
+    }
+    for (size_t i = 0; i < common; i++)
+        if (first[i] == '/')
+            folder = i + 1;
+    return folder;
+}
+
 static void make_members(struct member_table *members, const struct sx_view *view,
                          const struct sx_session *session, const struct sx_family *family,
                          bool ascii)
@@ -337,6 +360,7 @@ static void make_members(struct member_table *members, const struct sx_view *vie
         .ready = same && sx_family_ready(session),
         .pending = same && session->family.state == SX_STATE_PENDING,
         .ascii = ascii,
+        .common = family->n_members > 0 ? common_folder(session, family) : 0,
     };
     const int n = sx_view_columns(view, "members", member_columns, MEMBER_COLUMNS, members->columns,
                                   members->id);
@@ -448,10 +472,10 @@ static void draw_warnings(struct sx_canvas *cv, int y, const struct sx_session *
     for (size_t m = 0; m < family->n_members; m++) {
         const struct sx_entry *entry = &session->workspace.entries[family->members[m]];
         for (size_t w = 0; w < entry->info.n_warnings && y < cv->h; w++) {
-            char line[256];
+            char line[256], seed[SX_SHORT_TEXT];
             struct sx_canvas inner =
                 sx_canvas_sub(cv, (struct sx_rect){2, y, cv->w - 3, cv->h - y});
-            snprintf(line, sizeof line, "! seed %lld: %s", (long long)entry->info.seed,
+            snprintf(line, sizeof line, "! seed %s: %s", sx_seed_text(seed, entry->info.seed),
                      entry->info.warnings[w]);
             y += sx_paragraph(&inner, 0, SX_STYLE_WARN, line);
         }
@@ -526,7 +550,7 @@ static void panes_of(const struct sx_view *view, struct sx_rect pane[2])
     const int list = (int)(state->n < 1000 ? state->n : 1000) + LIST_MARGIN;
 
     if (!sx_folded(view)) {
-        sx_two_panes(view, sx_layout_int(view, "share", 44), pane);
+        sx_two_panes(view, sx_layout_int(view, "share", 48), pane);
         return;
     }
     pane[0] = pane[1] = body;
@@ -574,7 +598,7 @@ static void workspace_draw(const struct sx_view *view, const struct sx_session *
         return;
     }
     panes_of(view, pane);
-    make_list(&list, view, session, sx_canvas_ascii(canvas));
+    make_list(&list, view, session, pane[0].w);
     snprintf(info, sizeof info, "%zu", session->workspace.n_families);
     if (pane[0].w > 0) {
         struct sx_canvas left = sx_canvas_sub(canvas, pane[0]);
@@ -752,7 +776,7 @@ static bool workspace_request(struct sx_view *view, const struct sx_session *ses
         return members_request(view, session, request, pane[1], emit);
 
     const size_t before = state->list.cursor;
-    make_list(&list, view, session, false);
+    make_list(&list, view, session, pane[0].w);
     if (!sx_list_request(&list.table, &state->list, pane[0], request, emit))
         return false;
     skip_headings(state, before);

@@ -194,6 +194,8 @@ static void expand_columns(struct feature_list *list, const struct sx_view *view
 
     for (int i = 0; i < n; i++) {
         const bool partners = id[i] == COL_PARTNERS;
+        if (session->family.n_seeds < 2 && id[i] >= COL_PARTNERS)
+            continue; /* nothing to compare with */
         const size_t copies = partners ? session->family.n_seeds : 1;
         for (size_t m = 0; m < copies && out < SX_VIEW_COLUMNS; m++) {
             if (partners && m == session->selection.seed_index)
@@ -202,8 +204,9 @@ static void expand_columns(struct feature_list *list, const struct sx_view *view
             list->id[out] = id[i];
             list->member[out] = m;
             if (partners) {
-                snprintf(list->title[out], sizeof list->title[out], "seed %lld",
-                         (long long)session->family.seeds[m].seed);
+                char seed[SX_SHORT_TEXT];
+                snprintf(list->title[out], sizeof list->title[out], "seed %.10s",
+                         sx_seed_text(seed, session->family.seeds[m].seed));
                 list->columns[out].title = list->title[out];
                 list->columns[out].width = list->digits + 6;
             } else if (id[i] == COL_LATENT && list->digits > 7) {
@@ -280,13 +283,13 @@ static void list_titles(const struct sx_session *session, char *title, size_t ti
                         char *info, size_t info_size)
 {
     const struct sx_rows *rows = &session->rows;
+    char seed[SX_SHORT_TEXT];
 
+    sx_seed_text(seed, sx_seed_of(session, session->selection.seed_index));
     if (rows->n == session->family.F)
-        snprintf(title, title_size, "seed %lld · %zu latents",
-                 (long long)sx_seed_of(session, session->selection.seed_index), rows->n);
+        snprintf(title, title_size, "seed %s · %zu latents", seed, rows->n);
     else
-        snprintf(title, title_size, "seed %lld · %zu of %llu latents",
-                 (long long)sx_seed_of(session, session->selection.seed_index), rows->n,
+        snprintf(title, title_size, "seed %s · %zu of %llu latents", seed, rows->n,
                  (unsigned long long)session->family.F);
     snprintf(
         info, info_size, "%s%s%s%sby %s %s", session->settings.orphans_only ? "orphans · " : "",
@@ -320,12 +323,12 @@ static void draw_card(struct sx_canvas *cv, const struct sx_view *view,
                       const struct sx_session *session)
 {
     const struct features_state *state = view->state;
-    char title[64] = "card", info[64] = "";
+    char title[64] = "card", info[64] = "", seed[SX_SHORT_TEXT];
 
     if (sx_family_ready(session)) {
-        snprintf(title, sizeof title, "latent %0*u · seed %lld",
-                 sx_latent_digits(session->family.F), session->selection.latent,
-                 (long long)sx_seed_of(session, session->selection.seed_index));
+        snprintf(title, sizeof title, "latent %0*u · seed %s", sx_latent_digits(session->family.F),
+                 session->selection.latent,
+                 sx_seed_text(seed, sx_seed_of(session, session->selection.seed_index)));
         if (!sx_match_ready(session) && session->family.n_seeds > 1)
             snprintf(info, sizeof info, "%s",
                      session->match.state == SX_STATE_PENDING ? "matching …" : "M matches seeds");
@@ -586,7 +589,8 @@ static void partner_values(struct sx_value *row, const struct sx_session *sessio
         char key[48];
         if (m == session->selection.seed_index)
             continue;
-        const long long seed = (long long)session->family.seeds[m].seed;
+        const int64_t known_seed = session->family.seeds[m].seed;
+        const long long seed = known_seed >= 0 ? (long long)known_seed : (long long)m;
         const bool known = sx_partner_of(session, m, latent, &partner) && partner.latent >= 0;
         snprintf(key, sizeof key, "seed%lld_partner", seed);
         sx_value_set(row, key, known ? sx_value_int(partner.latent) : sx_value_null());

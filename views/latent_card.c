@@ -120,10 +120,12 @@ static int draw_partners(struct sx_canvas *cv, int y, const struct sx_session *s
     for (size_t m = 0; m < session->family.n_seeds && y + 1 < cv->h; m++) {
         struct sx_partner partner;
         double second;
+        char seed[SX_SHORT_TEXT];
         if (m == session->selection.seed_index)
             continue;
         y++;
-        sx_putf(cv, at[0], y, SX_STYLE_NUMBER, "%4lld", (long long)session->family.seeds[m].seed);
+        sx_put_right(cv, at[0], y, 4, SX_STYLE_NUMBER,
+                     sx_seed_text(seed, session->family.seeds[m].seed));
         if (!partner_for(session, m, &partner, &second)) {
             const bool pending = session->card.state == SX_STATE_PENDING;
             sx_put(cv, at[1], y, pending ? SX_STYLE_BUSY : SX_STYLE_DIM, pending ? "…" : "–");
@@ -252,10 +254,11 @@ static void draw_images(struct sx_canvas *cv, int y, const struct sx_session *se
         const int row = by_seed ? i % t.rows : i / t.columns;
         const int x = 2 + column * step;
         const int top = y + row * (t.h + 1);
+        char seed[SX_SHORT_TEXT];
         struct sx_canvas tile = sx_canvas_sub(cv, (struct sx_rect){x, top + 1, t.w, t.h});
 
-        sx_putf(cv, x, top, SX_STYLE_LABEL, "%s s%lld %0*lld", panel[i].encoder ? "enc" : "dec",
-                (long long)panel[i].seed, digits, (long long)panel[i].latent);
+        sx_putf(cv, x, top, SX_STYLE_LABEL, "%s s%s %0*lld", panel[i].encoder ? "enc" : "dec",
+                sx_seed_text(seed, panel[i].seed), digits, (long long)panel[i].latent);
         image.pixel = panel[i].row;
         sx_image_draw(&tile, &image);
     }
@@ -282,6 +285,15 @@ static size_t strongest(const float *row, uint64_t D, uint32_t out[STRONGEST])
     return n;
 }
 
+static void put_seed_head(struct sx_canvas *cv, int x, int y, const struct sx_session *session,
+                          size_t member)
+{
+    char seed[SX_SHORT_TEXT], text[SX_SHORT_TEXT + 1];
+
+    snprintf(text, sizeof text, "s%s", sx_seed_text(seed, session->family.seeds[member].seed));
+    sx_put_right(cv, x, y, 7, SX_STYLE_HEADER, text);
+}
+
 /* The strongest weights of the anchor, and what the partners have there. */
 static int draw_strongest(struct sx_canvas *cv, int y, const struct sx_session *session,
                           bool encoder, int rows)
@@ -291,15 +303,13 @@ static int draw_strongest(struct sx_canvas *cv, int y, const struct sx_session *
     uint32_t index[STRONGEST];
     const size_t n = strongest(row, card->D, index);
     const double top = n ? fabs((double)row[index[0]]) : 0;
-    int x = 26;
+    int x = 25;
 
     sx_putf(cv, 2, y, SX_STYLE_HEADER, "%s weights", encoder ? "encoder" : "decoder");
-    sx_putf(cv, 18, y, SX_STYLE_HEADER, "%6s%lld", "s",
-            (long long)session->family.seeds[card->seed_index].seed);
+    put_seed_head(cv, 18, y, session, card->seed_index);
     for (size_t p = 0; p < card->n_partners; p++) {
         if (card->partner[p].dec_row && card->partner[p].seed_index < session->family.n_seeds)
-            sx_putf(cv, x, y, SX_STYLE_HEADER, "%6s%lld", "s",
-                    (long long)session->family.seeds[card->partner[p].seed_index].seed);
+            put_seed_head(cv, x, y, session, card->partner[p].seed_index);
         x += 7;
     }
     for (size_t i = 0; i < n && (int)i < rows && y + 1 < cv->h; i++) {

@@ -124,6 +124,7 @@ static void draw_row_label(struct sx_canvas *cv, int y, const struct sx_session 
                            size_t row)
 {
     const struct sx_gallery *gallery = &session->gallery;
+    char seed[SX_SHORT_TEXT];
 
     if (row + 1 == gallery->rows) {
         sx_put(cv, 1, y, SX_STYLE_LABEL, "random");
@@ -133,8 +134,8 @@ static void draw_row_label(struct sx_canvas *cv, int y, const struct sx_session 
     size_t member = session->selection.seed_index;
     if (row > 0)
         member = row <= session->selection.seed_index ? row - 1 : row;
-    sx_putf(cv, 1, y, row == 0 ? SX_STYLE_STRONG : SX_STYLE_LABEL, "seed %lld",
-            (long long)sx_seed_of(session, member));
+    sx_putf(cv, 1, y, row == 0 ? SX_STYLE_STRONG : SX_STYLE_LABEL, "seed %s",
+            sx_seed_text(seed, sx_seed_of(session, member)));
 }
 
 static void draw_tiles(struct sx_canvas *body, const struct sx_view *view,

@@ -67,9 +67,14 @@ static struct sx_rect slider_rect(struct sx_rect pane)
     return (struct sx_rect){pane.x + 2, pane.y + 2, pane.w - 4, 1};
 }
 
-static long long seed_name(const struct sx_session *session, size_t member)
+static const char *pair_name(char buf[2 * SX_SHORT_TEXT + 8], const struct sx_session *session,
+                             const struct sx_agreement *pair)
 {
-    return (long long)sx_seed_of(session, member);
+    char a[SX_SHORT_TEXT], b[SX_SHORT_TEXT];
+
+    snprintf(buf, 2 * SX_SHORT_TEXT + 8, "%s × %s", sx_seed_text(a, sx_seed_of(session, pair->a)),
+             sx_seed_text(b, sx_seed_of(session, pair->b)));
+    return buf;
 }
 
 /* --- the pair -----------------------------------------------------------------------------------
@@ -126,13 +131,12 @@ static void draw_pair(struct sx_canvas *cv, const struct sx_view *view,
 {
     const size_t at = sx_selected_pair(session);
     struct sx_agreement pair;
-    char title[64] = "pair", info[48] = "", tau[16];
+    char title[96], info[48] = "", tau[16], name[2 * SX_SHORT_TEXT + 8];
     const bool focus = view->focus == PANE_PAIR;
 
     if (!sx_pair_agreement(session, at, &pair))
         return;
-    snprintf(title, sizeof title, "pair %lld × %lld", seed_name(session, pair.a),
-             seed_name(session, pair.b));
+    snprintf(title, sizeof title, "pair %s", pair_name(name, session, &pair));
     if (!isnan(pair.gap))
         snprintf(info, sizeof info, pair.gap > 0 ? "exact, gap %.0e" : "exact, gap 0", pair.gap);
     struct sx_canvas body = sx_frame(cv, title, info, focus);
@@ -251,8 +255,7 @@ static void pair_cell(const void *ctx, size_t row, int column, struct sx_table_c
         return;
     switch (column) {
     case 0:
-        sx_cell_printf(out, SX_STYLE_TEXT, "%lld × %lld", seed_name(list->session, pair.a),
-                       seed_name(list->session, pair.b));
+        sx_cell_text(out, SX_STYLE_TEXT, pair_name(out->buffer, list->session, &pair));
         break;
     case 1:
         sx_cell_fraction(out, pair.mmcs, 3, list->ascii);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sextant/base/text.h"
 #include "sextant/tui/layout.h"
 #include "sextant/tui/plot.h"
 #include "sextant/tui/widgets.h"
@@ -267,6 +268,50 @@ const char *sx_percent_text(char buf[SX_SHORT_TEXT], double fraction, bool ascii
         snprintf(buf, SX_SHORT_TEXT, "%s", ascii ? "0" : "·");
     else
         snprintf(buf, SX_SHORT_TEXT, "%.1f", 100 * fraction);
+    return buf;
+}
+
+const char *sx_seed_text(char buf[SX_SHORT_TEXT], int64_t seed)
+{
+    if (seed < 0)
+        snprintf(buf, SX_SHORT_TEXT, "?");
+    else
+        snprintf(buf, SX_SHORT_TEXT, "%lld", (long long)seed);
+    return buf;
+}
+
+/* Bytes of the longest start (from the end: of the longest end) that takes at most `width`
+ * columns. */
+static size_t fitting(const char *text, int width, bool from_end)
+{
+    const size_t len = strlen(text);
+    size_t best = 0;
+
+    for (size_t n = 1; n <= len; n++) {
+        const char *edge = from_end ? text + len - n : text + n;
+        if (((unsigned char)*edge & 0xC0) == 0x80) /* inside a code point */
+            continue;
+        char part[256];
+        if (n >= sizeof part)
+            break;
+        memcpy(part, from_end ? text + len - n : text, n);
+        part[n] = '\0';
+        if (sx_text_width(part) > width)
+            break;
+        best = n;
+    }
+    return best;
+}
+
+const char *sx_middle_cut(char *buf, size_t size, const char *text, int width)
+{
+    if (sx_text_width(text) <= width || width < 8) {
+        snprintf(buf, size, "%s", text);
+        return buf;
+    }
+    const size_t head = fitting(text, (width - 1) / 2, false);
+    const size_t tail = fitting(text, width - 1 - (width - 1) / 2, true);
+    snprintf(buf, size, "%.*s…%s", (int)head, text, text + strlen(text) - tail);
     return buf;
 }
 

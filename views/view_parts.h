@@ -87,6 +87,10 @@ enum { SX_SHORT_TEXT = 32 };
 const char *sx_bytes_text(char buf[SX_SHORT_TEXT], uint64_t bytes); /* "1.2 GB" */
 /* "64.1" of 0.641, "·" for exact zero, "–" for NAN. */
 const char *sx_percent_text(char buf[SX_SHORT_TEXT], double fraction, bool ascii);
+/* "0", or "?" for a seed that is not known. */
+const char *sx_seed_text(char buf[SX_SHORT_TEXT], int64_t seed);
+/* `text` in at most `width` columns: what does not fit goes from the middle, … in its place. */
+const char *sx_middle_cut(char *buf, size_t size, const char *text, int width);
 /* Digits of the largest latent number below n. */
 int sx_latent_digits(uint64_t n);
 /* A pane's value with its label at x; returns the column behind it. */

@@ -71,7 +71,7 @@ static void draw_seeds(struct sx_canvas *cv, const struct sx_session *session)
         const double share[] = {stats->align_over_05, stats->align_over_07, stats->align_over_09};
         char text[SX_SHORT_TEXT];
 
-        sx_putf(cv, 2, y, SX_STYLE_NUMBER, "%4lld", (long long)family->seeds[m].seed);
+        sx_put_right(cv, 2, y, 4, SX_STYLE_NUMBER, sx_seed_text(text, family->seeds[m].seed));
         sx_put_right(cv, 6, y, 8, SX_STYLE_NUMBER,
                      sx_fraction(text, sizeof text, stats->align_median, 3, ascii));
         for (int c = 0; c < 3; c++)
@@ -97,11 +97,11 @@ static void draw_alignment(struct sx_canvas *cv, const struct sx_view *view,
                            const struct sx_session *session, const struct sx_seed_latents *anchor)
 {
     double bin[BINS_SHOWN];
-    char title[96], info[64];
+    char title[96], info[64], seed[SX_SHORT_TEXT];
     const size_t F = (size_t)session->family.F;
     const int table = (int)session->family.n_seeds + 2;
 
-    snprintf(title, sizeof title, "alignment · seed %lld", (long long)anchor->seed);
+    snprintf(title, sizeof title, "alignment · seed %s", sx_seed_text(seed, anchor->seed));
     if (session->settings.alive > -1)
         snprintf(info, sizeof info, "%zu of %zu above %.2f",
                  count_above(anchor->align, F, session->settings.alive), F,
