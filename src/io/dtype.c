@@ -118,7 +118,7 @@ void sx_dtype_to_i64(enum sx_dtype dtype, const void *src, size_t n, int64_t *ds
     case SX_DTYPE_U8:
         CONVERT(uint8_t, x);
     case SX_DTYPE_I8:
-        CONVERT(int8_t, x);
+        CONVERT(int8_t, (int64_t)(int)x);
     case SX_DTYPE_I16:
         CONVERT(int16_t, x);
     case SX_DTYPE_U16:

@@ -351,7 +351,7 @@ static enum sx_status open_checked(const char *path, hid_t *file, struct sx_erro
 
 enum sx_status sx_h5_open(const char *path, struct sx_h5 **h5, struct sx_error *err)
 {
-    hid_t file;
+    hid_t file = -1;
     enter();
     enum sx_status status = open_checked(path, &file, err);
     if (status == SX_OK) {
@@ -370,8 +370,10 @@ enum sx_status sx_h5_open_memory(const char *label, const void *bytes, size_t le
     H5Pset_fapl_core(fapl, 1 << 16, 0);
     enum sx_status status = SX_OK;
     hid_t file = -1;
-    /* The library copies the image but takes it as non-const. */
-    if (H5Pset_file_image(fapl, (void *)(uintptr_t)bytes, len) >= 0)
+    /* The library copies the image but does not say const. */
+    void *image;
+    memcpy(&image, &bytes, sizeof image);
+    if (H5Pset_file_image(fapl, image, len) >= 0)
         file = H5Fopen(label, H5F_ACC_RDONLY, fapl);
     H5Pclose(fapl);
     if (file < 0) {
@@ -520,7 +522,7 @@ bool sx_h5_exists(struct sx_h5 *h5, const char *path)
 enum sx_status sx_h5_shape(struct sx_h5 *h5, const char *dataset, enum sx_dtype *dtype, int *rank,
                            uint64_t shape[8], struct sx_error *err)
 {
-    hid_t set;
+    hid_t set = -1;
     uint64_t count;
     enter();
     enum sx_status status = open_dataset(h5, dataset, &set, err);
@@ -534,12 +536,12 @@ enum sx_status sx_h5_shape(struct sx_h5 *h5, const char *dataset, enum sx_dtype 
 
 bool sx_h5_extent(struct sx_h5 *h5, const char *dataset, uint64_t *offset)
 {
-    hid_t set;
+    hid_t set = -1;
     bool known = false;
-    enum sx_dtype dtype;
-    int rank;
-    uint64_t shape[MAX_RANK];
-    uint64_t count;
+    enum sx_dtype dtype = SX_DTYPE_F32;
+    int rank = 0;
+    uint64_t shape[MAX_RANK] = {0};
+    uint64_t count = 0;
     enter();
     if (open_dataset(h5, dataset, &set, NULL) == SX_OK) {
         hid_t plist = H5Dget_create_plist(set);
@@ -576,7 +578,7 @@ static herr_t read_bools(hid_t set, hid_t memory, hid_t space, uint64_t count, e
         else if (dtype == SX_DTYPE_F64)
             ((double *)data)[i] = (double)flags[i];
         else
-            ((int64_t *)data)[i] = flags[i];
+            ((int64_t *)data)[i] = (int)flags[i];
     }
     sx_free(flags);
     return got;
@@ -598,11 +600,11 @@ static herr_t read_as(hid_t set, hid_t memory, hid_t space, uint64_t count, enum
 enum sx_status sx_h5_read(struct sx_h5 *h5, const char *dataset, enum sx_dtype dtype,
                           uint64_t count, void *data, struct sx_error *err)
 {
-    hid_t set;
-    enum sx_dtype stored;
-    int rank;
-    uint64_t shape[MAX_RANK];
-    uint64_t n;
+    hid_t set = -1;
+    enum sx_dtype stored = SX_DTYPE_F32;
+    int rank = 0;
+    uint64_t shape[MAX_RANK] = {0};
+    uint64_t n = 0;
     SX_ASSERT(sx_dtype_is_number(dtype));
     enter();
     enum sx_status status = open_dataset(h5, dataset, &set, err);
@@ -623,11 +625,11 @@ out:
 enum sx_status sx_h5_read_rows(struct sx_h5 *h5, const char *dataset, enum sx_dtype dtype,
                                uint64_t first, uint64_t rows, void *data, struct sx_error *err)
 {
-    hid_t set;
-    enum sx_dtype stored;
-    int rank;
-    uint64_t shape[MAX_RANK];
-    uint64_t n;
+    hid_t set = -1;
+    enum sx_dtype stored = SX_DTYPE_F32;
+    int rank = 0;
+    uint64_t shape[MAX_RANK] = {0};
+    uint64_t n = 0;
     SX_ASSERT(sx_dtype_is_number(dtype));
     enter();
     enum sx_status status = open_dataset(h5, dataset, &set, err);
@@ -635,8 +637,8 @@ enum sx_status sx_h5_read_rows(struct sx_h5 *h5, const char *dataset, enum sx_dt
         goto out;
     status = inspect(h5, set, dataset, &stored, &rank, shape, &n, err);
     if (status == SX_OK && (rank < 1 || first > shape[0] || rows > shape[0] - first))
-        status = sx_fail(err, SX_ERR_SHAPE, "%s: %s has no rows %llu to %llu", h5->path, dataset,
-                         (unsigned long long)first, (unsigned long long)(first + rows));
+        status = sx_fail(err, SX_ERR_SHAPE, "%s: %s has no %llu rows from %llu on", h5->path,
+                         dataset, (unsigned long long)rows, (unsigned long long)first);
     if (status == SX_OK && n > 0 && rows > 0) {
         hsize_t start[MAX_RANK] = {first};
         hsize_t size[MAX_RANK] = {rows};
@@ -1101,17 +1103,18 @@ enum sx_status sx_h5_table_create(const char *path, const char *const *columns, 
 static enum sx_status read_table(const char *path, struct sx_value **columns, double **data,
                                  uint64_t *rows, struct sx_value **attributes, struct sx_error *err)
 {
-    struct sx_h5 h5 = {.file = -1, .path = (char *)(uintptr_t)path};
+    struct sx_h5 h5 = {.file = -1};
     struct sx_value *head = NULL;
     double *cells = NULL;
     hid_t set = -1;
-    enum sx_dtype dtype;
-    int rank;
-    uint64_t shape[MAX_RANK];
-    uint64_t count;
+    enum sx_dtype dtype = SX_DTYPE_F32;
+    int rank = 0;
+    uint64_t shape[MAX_RANK] = {0};
+    uint64_t count = 0;
     enum sx_status status = open_checked(path, &h5.file, err);
     if (status != SX_OK)
         return status;
+    h5.path = sx_xstrdup(path);
     *attributes = NULL;
     status = attributes_of(h5.file, path, "/table", &head, err);
     if (status == SX_OK)
@@ -1149,6 +1152,7 @@ out:
     if (set >= 0)
         H5Dclose(set);
     H5Fclose(h5.file);
+    sx_free(h5.path);
     return status;
 }
 

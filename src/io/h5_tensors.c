@@ -102,5 +102,12 @@ enum sx_status sx_h5_read_headers(struct sx_tensor_file *file, struct sx_error *
         SX_TRY(sx_h5_open_memory(file->path, file->bytes.memory, (size_t)file->bytes.size,
                                  &file->h5, err));
     keep_attributes(&w, "/", "");
-    return visit(&w, "", 0);
+    SX_TRY(visit(&w, "", 0));
+    for (size_t i = 0; i < file->count; i++)
+        if (file->records[i].place == SX_PLACE_H5)
+            return SX_OK;
+    /* Everything can be read from the file's bytes: the library's half MiB is not needed. */
+    sx_h5_close(file->h5);
+    file->h5 = NULL;
+    return SX_OK;
 }

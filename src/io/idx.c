@@ -46,7 +46,7 @@ static enum sx_status read_header(const struct source *s, struct sx_idx *idx, si
     SX_TRY(read_start(s, false, head, *header, err));
     idx->count = 1;
     for (int i = 0; i < idx->rank; i++) {
-        idx->shape[i] = be32(head + MAGIC_SIZE + 4 * i);
+        idx->shape[i] = be32(head + MAGIC_SIZE + 4 * (size_t)i);
         if (__builtin_mul_overflow(idx->count, idx->shape[i], &idx->count))
             idx->count = UINT64_MAX;
         if (idx->count > MAX_COUNT)

@@ -13,7 +13,7 @@
 enum { MAX_DEPTH = 100, MAX_FILE = 64 << 20 };
 
 /* NULL when nested deeper than MAX_DEPTH. */
-static struct sx_value *convert(const json_t *node, int depth)
+static struct sx_value *convert(json_t *node, int depth)
 {
     if (depth > MAX_DEPTH)
         return NULL;
@@ -43,12 +43,10 @@ static struct sx_value *convert(const json_t *node, int depth)
     }
     case JSON_OBJECT: {
         struct sx_value *map = sx_value_map();
-        /* jansson's iterators are not const, though they change nothing. */
-        json_t *object = json_incref((json_t *)(uintptr_t)node);
         const char *key;
         json_t *child;
         bool deep = false;
-        json_object_foreach(object, key, child)
+        json_object_foreach(node, key, child)
         {
             struct sx_value *item = convert(child, depth + 1);
             if (!item) {
@@ -57,7 +55,6 @@ static struct sx_value *convert(const json_t *node, int depth)
             }
             sx_value_set(map, key, item);
         }
-        json_decref(object);
         if (deep) {
             sx_value_free(map);
             return NULL;

@@ -206,7 +206,7 @@ static enum sx_status push_int(struct machine *m, int64_t value)
 
 static enum sx_status push_little_endian(struct machine *m, size_t bytes, bool is_signed)
 {
-    const uint8_t *p;
+    const uint8_t *p = NULL;
     uint64_t value = 0;
     SX_TRY(take(m, bytes, &p));
     for (size_t i = 0; i < bytes; i++)
@@ -218,7 +218,7 @@ static enum sx_status push_little_endian(struct machine *m, size_t bytes, bool i
 
 static enum sx_status push_long(struct machine *m)
 {
-    const uint8_t *n;
+    const uint8_t *n = NULL;
     SX_TRY(take(m, 1, &n));
     if (*n > 8)
         return bad(m, "an integer of more than 64 bits");
@@ -227,7 +227,7 @@ static enum sx_status push_long(struct machine *m)
 
 static enum sx_status push_real(struct machine *m)
 {
-    const uint8_t *p;
+    const uint8_t *p = NULL;
     struct sx_pickle_node *n;
     uint64_t bits = 0;
     SX_TRY(take(m, 8, &p));
@@ -240,7 +240,7 @@ static enum sx_status push_real(struct machine *m)
 
 static enum sx_status push_string(struct machine *m, size_t length_bytes)
 {
-    const uint8_t *p;
+    const uint8_t *p = NULL;
     struct sx_pickle_node *n;
     SX_TRY(take(m, length_bytes, &p));
     size_t len = length_bytes == 1 ? *p : sx_le32(p);
@@ -288,7 +288,7 @@ static enum sx_status memo_get(struct machine *m, size_t index)
 
 static enum sx_status memo(struct machine *m, size_t bytes, bool put)
 {
-    const uint8_t *p;
+    const uint8_t *p = NULL;
     SX_TRY(take(m, bytes, &p));
     size_t index = bytes == 1 ? *p : sx_le32(p);
     return put ? memo_put(m, index) : memo_get(m, index);
@@ -583,7 +583,7 @@ static enum sx_status above_last(struct machine *m, size_t n, size_t *first)
 /* One opcode; *stop at the end. */
 static enum sx_status step(struct machine *m, bool *stop)
 {
-    const uint8_t *p;
+    const uint8_t *p = NULL;
     struct sx_pickle_node *made;
     size_t first;
     m->op_at = m->at;

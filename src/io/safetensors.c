@@ -305,10 +305,14 @@ static enum sx_status scan_header(struct scan *s, struct sx_tensor_file *file, u
     return s->p == s->end ? SX_OK : bad(s, "something behind the object");
 }
 
+struct order {
+    const struct sx_record *record;
+};
+
 static int by_offset(const void *a, const void *b)
 {
-    const struct sx_record *x = *(const struct sx_record *const *)a;
-    const struct sx_record *y = *(const struct sx_record *const *)b;
+    const struct sx_record *x = ((const struct order *)a)->record;
+    const struct sx_record *y = ((const struct order *)b)->record;
     if (x->offset != y->offset)
         return x->offset < y->offset ? -1 : 1;
     return (x->extent > y->extent) - (x->extent < y->extent);
@@ -320,20 +324,21 @@ static enum sx_status check_layout(const struct sx_tensor_file *file, uint64_t d
 {
     enum sx_status status = SX_OK;
     uint64_t at = data_start;
-    const struct sx_record **sorted = sx_alloc_big(file->count + 1, sizeof *sorted);
+    struct order *sorted = sx_alloc_big(file->count + 1, sizeof *sorted);
     if (!sorted)
         return sx_fail(err, SX_ERR_NOMEM, "%s: no memory for the header", file->path);
     for (size_t i = 0; i < file->count; i++)
-        sorted[i] = &file->records[i];
+        sorted[i].record = &file->records[i];
     qsort(sorted, file->count, sizeof *sorted, by_offset);
     for (size_t i = 0; i < file->count && status == SX_OK; i++) {
-        if (sorted[i]->offset != at)
-            status = sx_fail(
-                err, SX_ERR_FORMAT, "%s: tensor %s begins at byte %llu, expected %llu (%s)",
-                file->path, sorted[i]->info.name,
-                (unsigned long long)(sorted[i]->offset - data_start),
-                (unsigned long long)(at - data_start), sorted[i]->offset < at ? "overlap" : "hole");
-        at += sorted[i]->extent;
+        if (sorted[i].record->offset != at)
+            status =
+                sx_fail(err, SX_ERR_FORMAT, "%s: tensor %s begins at byte %llu, expected %llu (%s)",
+                        file->path, sorted[i].record->info.name,
+                        (unsigned long long)(sorted[i].record->offset - data_start),
+                        (unsigned long long)(at - data_start),
+                        sorted[i].record->offset < at ? "overlap" : "hole");
+        at += sorted[i].record->extent;
     }
     sx_free(sorted);
     if (status == SX_OK && at != file->bytes.size)

@@ -210,7 +210,8 @@ enum sx_status sx_tensor_file_add(struct sx_tensor_file *file, const char *name,
         r.info.contiguous = true;
     r.raw_name = sx_xstrndup(name, name_len);
     /* A replacement character takes three bytes where the file had one. */
-    r.info.name = sx_text_clean_dup(name, name_len, 3 * name_len + 1);
+    r.clean_name = sx_text_clean_dup(name, name_len, 3 * name_len + 1);
+    r.info.name = r.clean_name;
     SX_GROW(file->records, file->capacity, file->count + 1);
     file->records[file->count] = r;
     *out = &file->records[file->count++];
@@ -282,7 +283,8 @@ static void map_bytes(struct sx_tensor_file *file)
         return;
     }
     void *map = mmap(NULL, (size_t)file->bytes.size, PROT_READ, MAP_SHARED, file->bytes.fd, 0);
-    file->map = map == MAP_FAILED ? NULL : map; /* without a map everything is copied */
+    file->mapping = map == MAP_FAILED ? NULL : map; /* without a map everything is copied */
+    file->map = file->mapping;
 }
 
 static enum sx_status read_headers(struct sx_tensor_file *file, struct sx_error *err)
@@ -366,7 +368,7 @@ static enum sx_status open_shard(struct sx_tensor_file *file, struct sx_value *k
     const char *slash = strrchr(file->path, '/');
     char *path =
         sx_xasprintf("%.*s%s", slash ? (int)(slash - file->path) + 1 : 0, file->path, name);
-    enum sx_status status = open_plain(path, &file->shards[file->n_shards], err);
+    enum sx_status status = open_plain(path, &file->shards[file->n_shards].file, err);
     sx_free(path);
     if (status != SX_OK)
         return status;
@@ -378,7 +380,7 @@ static enum sx_status open_shard(struct sx_tensor_file *file, struct sx_value *k
 static enum sx_status add_shard_tensor(struct sx_tensor_file *file, size_t shard, const char *name,
                                        struct sx_error *err)
 {
-    struct sx_tensor_file *from = file->shards[shard];
+    struct sx_tensor_file *from = file->shards[shard].file;
     struct sx_record *record;
     int64_t i = sx_tensor_file_find(from, name);
     if (i < 0)
@@ -397,8 +399,8 @@ static enum sx_status add_shard_tensor(struct sx_tensor_file *file, size_t shard
 static enum sx_status check_shards(const struct sx_tensor_file *file, struct sx_error *err)
 {
     for (size_t s = 0; s < file->n_shards; s++)
-        for (size_t i = 0; i < file->shards[s]->count; i++) {
-            const char *name = file->shards[s]->records[i].info.name;
+        for (size_t i = 0; i < file->shards[s].file->count; i++) {
+            const char *name = file->shards[s].file->records[i].info.name;
             int64_t listed = sx_tensor_file_find(file, name);
             if (listed >= 0 && file->records[listed].shard != s)
                 return sx_fail(err, SX_ERR_FORMAT, "%s: tensor %s is in two shards", file->path,
@@ -425,7 +427,7 @@ static enum sx_status fill_from_index(struct sx_tensor_file *file, const struct 
         SX_TRY(open_shard(file, known, shard_name, &shard, err));
         SX_TRY(add_shard_tensor(file, shard, name, err));
     }
-    file->container = file->shards[0]->container;
+    file->container = file->shards[0].file->container;
     SX_TRY(index_names(file, err));
     return check_shards(file, err);
 }
@@ -462,14 +464,14 @@ void sx_tensor_file_close(struct sx_tensor_file *file)
     if (!file)
         return;
     for (size_t i = 0; i < file->n_shards; i++)
-        sx_tensor_file_close(file->shards[i]);
+        sx_tensor_file_close(file->shards[i].file);
     sx_free(file->shards);
-    if (file->map && file->bytes.fd >= 0)
-        munmap((void *)(uintptr_t)file->map, (size_t)file->bytes.size);
+    if (file->mapping)
+        munmap(file->mapping, (size_t)file->bytes.size);
     sx_h5_close(file->h5);
     sx_bytes_close(&file->bytes);
     for (size_t i = 0; i < file->count; i++) {
-        sx_free((void *)(uintptr_t)file->records[i].info.name);
+        sx_free(file->records[i].clean_name);
         sx_free(file->records[i].raw_name);
     }
     sx_free(file->records);
@@ -537,7 +539,7 @@ struct request {
 
 /* A member that must be inflated is inflated whole into memory. */
 static enum sx_status inflate_member(const struct sx_tensor_file *file, const struct sx_record *r,
-                                     struct sx_bytes *out, struct sx_error *err)
+                                     uint8_t **out, struct sx_error *err)
 {
     struct sx_zip_entry entry = r->entry;
     entry.name = r->info.name;
@@ -547,7 +549,7 @@ static enum sx_status inflate_member(const struct sx_tensor_file *file, const st
                        r->info.name, (unsigned long long)entry.size);
     enum sx_status status = sx_zip_read(&file->bytes, &entry, (size_t)entry.size, whole, err);
     if (status == SX_OK)
-        *out = sx_bytes_of_memory(file->path, whole, (size_t)entry.size);
+        *out = whole;
     else
         sx_free(whole);
     return status;
@@ -590,13 +592,14 @@ static enum sx_status read_h5(const struct sx_tensor_file *file, const struct sx
         return sx_fail(err, SX_ERR_NOMEM, "%s: no memory for %s", file->path, r->info.name);
     enum sx_status status = sx_h5_read(file->h5, r->raw_name, as, r->info.count, whole, err);
     if (status == SX_OK) {
-        struct sx_bytes bytes = {
-            .fd = -1, .memory = (const uint8_t *)whole, .size = r->extent, .label = file->path};
+        struct sx_bytes bytes = {.fd = -1,
+                                 .memory = (const uint8_t *)whole,
+                                 .size = r->info.count * 4,
+                                 .label = file->path};
         struct sx_record dense = *r;
         struct sx_gather g = {.bytes = &bytes, .dst = out};
         dense.offset = 0;
         dense.info.dtype = SX_DTYPE_F32;
-        bytes.size = r->info.count * sizeof *whole;
         plan(&dense, q, &g);
         status = sx_gather_run(&g, err);
     }
@@ -617,25 +620,26 @@ static enum sx_status read_tensor(const struct sx_tensor_file *file, size_t i,
                        r->info.name, r->info.rank);
     if (q->some_rows &&
         (r->info.rank < 1 || q->first > r->info.shape[0] || q->rows > r->info.shape[0] - q->first))
-        return sx_fail(err, SX_ERR_SHAPE, "%s: tensor %s has no rows %llu to %llu", file->path,
-                       r->info.name, (unsigned long long)q->first,
-                       (unsigned long long)(q->first + q->rows));
+        return sx_fail(err, SX_ERR_SHAPE, "%s: tensor %s has no %llu rows from %llu on", file->path,
+                       r->info.name, (unsigned long long)q->rows, (unsigned long long)q->first);
     if (r->info.count == 0 || (q->some_rows && q->rows == 0))
         return SX_OK;
     if (r->place == SX_PLACE_SHARD)
-        return read_tensor(file->shards[r->shard], r->index, q, out, err);
+        return read_tensor(file->shards[r->shard].file, r->index, q, out, err);
     if (r->place == SX_PLACE_H5)
         return read_h5(file, r, q, out, err);
-    struct sx_bytes inflated = {.fd = -1};
+    struct sx_bytes inflated = {.fd = -1, .label = file->path};
+    uint8_t *whole = NULL;
     struct sx_gather g = {.bytes = &file->bytes, .dst = out};
     if (r->place == SX_PLACE_ZIP) {
-        SX_TRY(inflate_member(file, r, &inflated, err));
+        SX_TRY(inflate_member(file, r, &whole, err));
+        inflated.memory = whole;
+        inflated.size = r->entry.size;
         g.bytes = &inflated;
     }
     plan(r, q, &g);
     enum sx_status status = sx_gather_run(&g, err);
-    sx_free((void *)(uintptr_t)inflated.memory);
-    sx_bytes_close(&inflated);
+    sx_free(whole);
     return status;
 }
 
@@ -671,7 +675,7 @@ const float *sx_tensor_file_map_f32(const struct sx_tensor_file *file, size_t i)
     const struct sx_record *r = &file->records[i];
     struct stat st;
     if (r->place == SX_PLACE_SHARD)
-        return sx_tensor_file_map_f32(file->shards[r->shard], r->index);
+        return sx_tensor_file_map_f32(file->shards[r->shard].file, r->index);
     if (r->place != SX_PLACE_RAW || r->info.dtype != SX_DTYPE_F32 || !r->info.contiguous ||
         r->info.count == 0 || !file->map || (uintptr_t)(file->map + r->offset) % sizeof(float) != 0)
         return NULL;
@@ -716,7 +720,7 @@ static enum sx_status hash_tensor(struct sx_hash *hash, const struct sx_tensor_f
 {
     const struct sx_record *r = &file->records[i];
     if (r->place == SX_PLACE_SHARD)
-        return hash_tensor(hash, file->shards[r->shard], r->index, buffer, err);
+        return hash_tensor(hash, file->shards[r->shard].file, r->index, buffer, err);
     const char *dtype = sx_dtype_name(r->info.dtype);
     sx_hash_update(hash, r->raw_name, strlen(r->raw_name) + 1);
     sx_hash_update(hash, dtype, strlen(dtype) + 1);
@@ -726,11 +730,10 @@ static enum sx_status hash_tensor(struct sx_hash *hash, const struct sx_tensor_f
         return r->info.count ? hash_h5(hash, file, r, err) : SX_OK;
     if (r->place == SX_PLACE_RAW)
         return hash_range(hash, &file->bytes, r->offset, r->extent, buffer, err);
-    struct sx_bytes inflated;
-    SX_TRY(inflate_member(file, r, &inflated, err));
-    sx_hash_update(hash, inflated.memory + r->offset, (size_t)r->extent);
-    sx_free((void *)(uintptr_t)inflated.memory);
-    sx_bytes_close(&inflated);
+    uint8_t *whole = NULL;
+    SX_TRY(inflate_member(file, r, &whole, err));
+    sx_hash_update(hash, whole + r->offset, (size_t)r->extent);
+    sx_free(whole);
     return SX_OK;
 }
 

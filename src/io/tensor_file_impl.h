@@ -18,7 +18,8 @@ enum sx_place {
 
 struct sx_record {
     struct sx_tensor_info info;
-    char *raw_name;
+    char *raw_name;   /* as the file says it */
+    char *clean_name; /* what info.name points at */
     enum sx_place place;
     uint64_t offset;           /* of the element at index 0, …, 0 */
     uint64_t extent;           /* bytes from there to the end of the last element */
@@ -27,18 +28,23 @@ struct sx_record {
     size_t index;
 };
 
+struct sx_shard {
+    struct sx_tensor_file *file;
+};
+
 struct sx_tensor_file {
     enum sx_container container;
     char *path;
     struct sx_bytes bytes;
-    const uint8_t *map; /* NULL: not mapped */
+    const uint8_t *map; /* NULL: neither mapped nor in memory */
+    void *mapping;      /* of a file: to be unmapped */
     struct sx_record *records;
     size_t count;
     size_t capacity;
     size_t *by_name;
     struct sx_value *extra;
     struct sx_h5 *h5;
-    struct sx_tensor_file **shards;
+    struct sx_shard *shards;
     size_t n_shards;
 };
 

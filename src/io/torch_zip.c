@@ -39,13 +39,12 @@ static enum sx_status find_root(const struct sx_tensor_file *file, const struct 
             return sx_fail(err, SX_ERR_UNSUPPORTED,
                            "%s: member %s is compressed; torch stores them", file->path, name);
         if (len < strlen(pickle_ending) ||
-            strcmp(name + len - strlen(pickle_ending), pickle_ending))
+            strcmp(name + len - strlen(pickle_ending), pickle_ending) != 0)
             continue;
         if (*pickle)
             return sx_fail(err, SX_ERR_FORMAT, "%s: two data.pkl", file->path);
         *pickle = &zip->entries[i];
     }
-    SX_ASSERT(*pickle); /* that is how the container was recognised */
     return SX_OK;
 }
 
@@ -298,10 +297,11 @@ static enum sx_status emit_root(struct emit *e)
 enum sx_status sx_torch_zip_read_headers(struct sx_tensor_file *file, const struct sx_zip *zip,
                                          struct sx_error *err)
 {
-    const struct sx_zip_entry *entry;
+    const struct sx_zip_entry *entry = NULL;
     struct sx_pickle pickle = {0};
     struct emit *e = NULL;
     SX_TRY(find_root(file, zip, &entry, err));
+    SX_ASSERT(entry); /* that is how the container was recognised */
     SX_TRY(check_byte_order(file, zip, entry, err));
     if (entry->size > MAX_PICKLE)
         return sx_fail(err, SX_ERR_FORMAT, "%s: data.pkl has %llu bytes, at most %d are read",

@@ -250,12 +250,14 @@ enum sx_status sx_zip_open(const struct sx_bytes *b, struct sx_zip *out, struct 
     /* A name and its NUL take less room than the directory entry that holds it. */
     out->names = sx_alloc_big((size_t)dir.size + 1, 1);
     out->entries = sx_calloc_big((size_t)dir.count, sizeof *out->entries);
-    if (!raw || !out->names || !out->entries)
+    if (!raw || !out->names || !out->entries) {
         status = sx_fail(err, SX_ERR_NOMEM, "%s: no memory for the zip directory", b->label);
-    if (status == SX_OK)
-        status = sx_bytes_read(b, dir.offset, (size_t)dir.size, raw, err);
+        goto out;
+    }
+    status = sx_bytes_read(b, dir.offset, (size_t)dir.size, raw, err);
     if (status == SX_OK)
         status = read_directory(b, &dir, raw, out, err);
+out:
     sx_free(raw);
     if (status != SX_OK)
         sx_zip_release(out);

@@ -58,7 +58,7 @@ static inline const char *io_fixture(const char *name)
 {
     static char path[1024];
     const char *folder = getenv("SX_FIXTURES");
-    snprintf(path, sizeof path, "%s/%s", folder ? folder : "tests/fixtures", name);
+    snprintf(path, sizeof path, "%s/%s", folder ? folder : SX_SOURCE_DIR "/tests/fixtures", name);
     return path;
 }
 
