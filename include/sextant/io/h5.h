@@ -1,6 +1,8 @@
 /* HDF5 behind one lock: no HDF5 type or call leaves this module. Never call from the UI thread.
  * Files being created are written under a temporary name and renamed by sx_h5_commit; closing
- * without commit removes them. Paths inside a file are like "/pairs/0/sim_enc". */
+ * without commit removes them. Cut files are errors; libhdf5 1.10 itself does not survive every
+ * file that was made to break it, so sizes, links and filters are checked here but its parser is
+ * trusted. Paths inside a file are like "/pairs/0/sim_enc". */
 #ifndef SEXTANT_IO_H5_H
 #define SEXTANT_IO_H5_H
 
