@@ -185,9 +185,9 @@ static enum sx_status describe(const struct sx_sae_source *s, struct sx_sae_info
     const char *class_name = sx_value_string_or(sx_value_get(trainer, "dict_class"), NULL);
     double k_tensor = sx_source_scalar(s, p, "k");
     sx_info_from_trainer(info, trainer);
-    if (has(s, p, "decoder_bias"))
+    if (has(s, p, "encoder.weight") && has(s, p, "decoder_bias"))
         describe_gated(s, p, info, layout);
-    else if (has(s, p, "W_enc"))
+    else if (!has(s, p, "encoder.weight"))
         describe_parameters(s, p, info, layout);
     else if (has(s, p, "b_dec"))
         describe_topk(s, p, class_name, info, layout);

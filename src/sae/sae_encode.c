@@ -85,7 +85,7 @@ static enum sx_status acts_start(struct sx_sae_acts *acts, uint64_t rows, struct
         acts->rows = rows;
     }
     memset(acts->indptr, 0, ((size_t)rows + 1) * sizeof *acts->indptr);
-    return SX_OK;
+    return acts_reserve(acts, 0, rows + 1, err); /* never NULL, also when nothing fires */
 }
 
 /* --- input normalisation -----------------------------------------------------------------------

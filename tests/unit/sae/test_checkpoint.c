@@ -7,6 +7,7 @@
 
 #include "io_support.h"
 #include "sae_support.h"
+#include "sextant/io/tensor_write.h"
 
 static const char *text_of(const struct sx_value *v, const char *key)
 {
@@ -392,6 +393,26 @@ Test(checkpoint, a_folder_of_several_is_not_one, .init = io_enter_scratch, .fini
     cr_assert_eq(probe_here(message), SX_OK);
     copy_fixture("dl_topk/ae.pt", "two.pt");
     cr_assert_eq(probe_here(message), SX_ERR_NOTFOUND);
+}
+
+/* Two libraries' keys in one file: one of them is read, none is looked for in vain. */
+Test(checkpoint, mixed_keys, .init = io_enter_scratch, .fini = io_leave_scratch)
+{
+    static const float zeros[64];
+    const struct sx_tensor_out out[] = {
+        {"encoder.weight", SX_DTYPE_F32, 2, {4, 3}, zeros},
+        {"decoder.weight", SX_DTYPE_F32, 2, {3, 4}, zeros},
+        {"bias", SX_DTYPE_F32, 1, {3}, zeros},
+        {"W_enc", SX_DTYPE_F32, 2, {3, 4}, zeros},
+        {"W_dec", SX_DTYPE_F32, 2, {4, 3}, zeros},
+    };
+    struct sx_sae_info info;
+    struct sx_error err = {0};
+    cr_assert_eq(sx_torch_zip_write("a.pt", out, 5, &err), SX_OK, "%s", err.message);
+    cr_assert_eq(sx_sae_probe("a.pt", &info, &err), SX_OK, "%s", err.message);
+    cr_assert_eq(info.dict_size, 4);
+    cr_assert_eq(info.format, SX_SAE_DICTIONARY_LEARNING);
+    sx_sae_info_release(&info);
 }
 
 Test(checkpoint, out_of_memory_is_an_answer)

@@ -234,6 +234,20 @@ Test(encode, cancelled)
     sx_free(x);
 }
 
+Test(encode, nothing_fires)
+{
+    struct sx_sae *sae = sae_make(SX_ARCH_BATCHTOPK, 4, 6, 2);
+    sae->info.threshold = 1e6;
+    float x[8] = {1, 2, 3, 4, 5, 6, 7, 8}, recon[8];
+    struct sx_sae_acts acts = {0};
+    cr_assert_eq(sx_sae_encode(sae, x, 2, &acts, recon, NULL, NULL), SX_OK);
+    cr_assert(acts.indices && acts.values);
+    cr_assert_eq(acts.indptr[2], 0);
+    cr_assert_arr_eq(recon + 4, sae->b_dec, sizeof(float[4]));
+    sx_sae_acts_release(&acts);
+    sx_sae_unref(sae);
+}
+
 Test(encode, a_zero_row_stays_finite)
 {
     struct sx_sae *sae = sae_make(SX_ARCH_RELU, 4, 6, -1);
