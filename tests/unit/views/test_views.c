@@ -595,6 +595,48 @@ Test(views_draw, empty_session)
     }
 }
 
+/* Any request in any order, at any size, with the session's slots in any state. */
+Test(views_draw, random_requests)
+{
+    static const char *const words[] = {
+        "down",      "up",         "left",          "right",       "page-down",  "page-up",
+        "half-down", "first",      "last",          "open",        "back",       "sort",
+        "reverse",   "filter",     "search",        "mark",        "orphans",    "seed-next",
+        "pair-next", "cut",        "counter",       "overlay",     "side",       "log-scale",
+        "run-next",  "entry-next", "seed-previous", "refresh",     "focus-next", "click",
+        "wheel-up",  "wheel-down", "drag",          "search-next", "marked-only"};
+    enum { WORDS = sizeof words / sizeof *words };
+    uint32_t seed = 12345;
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct stage *stage = stage_new(names[i], 120, 40);
+        for (int round = 0; round < 2000; round++) {
+            struct sx_session *session = &stage->fake.session;
+            seed = seed * 1664525u + 1013904223u;
+            const struct sx_view_request request = {.name = words[(seed >> 8) % WORDS],
+                                                    .count = (int)(seed >> 20) % 7,
+                                                    .text = "a",
+                                                    .x = (int)(seed >> 9) % 130,
+                                                    .y = (int)(seed >> 13) % 45};
+            stage_need(stage);
+            stage->view.ops->request(&stage->view, session, &request, &stage->emit);
+            if (round % 5 == 0) {
+                stage->view.width = 1 + (int)(seed >> 7) % 210;
+                stage->view.height = (int)(seed >> 11) % 60;
+                stage->view.focus %= stage->view.ops->n_panes;
+            }
+            session->selection.latent = (seed >> 10) % FAKE_F;
+            session->selection.seed_index = (seed >> 12) % FAKE_SEEDS;
+            session->rows.n = (seed >> 14) % (FAKE_F + 1);
+            session->match.state = (enum sx_slot_state)((seed >> 16) % 4);
+            session->card.state = (enum sx_slot_state)((seed >> 18) % 4);
+            if (stage->view.height > 0)
+                sx_screen_free(stage_draw(stage, SX_CHARSET_UTF8));
+        }
+        stage_free(stage);
+    }
+}
+
 Test(views_data, rows)
 {
     static const size_t rows[] = {12, 24, 3, 3, 24, 40, 4};
