@@ -53,9 +53,20 @@ static const struct sx_param encode_params[] = {
     {.name = "input",
      .kind = SX_PARAM_PATH,
      .required = true,
-     .help = "activations [N,D]: X.npy, X.npz:NAME, X.safetensors:NAME or X.h5:/DATASET"},
+     .help = "activations [N,D]: X.npy, X.npz:NAME, X.safetensors:NAME, X.h5:/DATASET, or idx "
+             "images"},
     FLAG("dense", "write latents as `acts` [N,F] instead of indptr, indices, values"),
     {.name = "out", .kind = SX_PARAM_PATH, .required = true, .help = "F.npz or F.h5"},
+};
+static const struct sx_param core_params[] = {
+    POSITIONAL("sae", SX_PARAM_PATH, true, false, "an SAE"),
+    {.name = "input",
+     .kind = SX_PARAM_PATH,
+     .required = true,
+     .help = "activations [N,D] as for encode, or idx images"},
+    NUMBER("latents", SX_PARAM_INT, 1, MAX_INDEX, "250", "size of the core"),
+    NUMBER("rows", SX_PARAM_INT, 0, MAX_INDEX, "5000", "first rows of the input; 0: all"),
+    NUMBER("seed", SX_PARAM_INT, 0, MAX_INDEX, "0", "of the random latents"),
 };
 static const struct sx_param train_params[] = {
     POSITIONAL("config", SX_PARAM_PATH, true, false, "training configuration (YAML)"),
@@ -275,6 +286,19 @@ static const struct sx_command table[] = {
         .flags = CLI | PROMPT,
         .run = sx_cmd_encode_run,
         .print = sx_cmd_encode_print,
+    },
+    {
+        .name = "core",
+        .group = "SAEs",
+        .help = "how much of the reconstruction the most aligned latents carry",
+        .details = "Mean squared error a row under all latents, the most aligned ones, as many "
+                   "random ones, and all but the most aligned ones.",
+        .example = "sextant core T_l2_s0.sae.h5 --input t10k-images-idx3-ubyte.gz",
+        PARAMS(core_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = CLI | PROMPT,
+        .run = sx_cmd_core_run,
+        .print = sx_cmd_core_print,
     },
     {
         .name = "card",

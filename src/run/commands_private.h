@@ -22,6 +22,10 @@ SX_PRINT(convert);
 SX_RUN(encode);
 SX_PRINT(encode);
 
+/* commands_core.c */
+SX_RUN(core);
+SX_PRINT(core);
+
 /* commands_card.c */
 SX_PREPARE(card);
 SX_RUN(card);

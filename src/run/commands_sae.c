@@ -3,12 +3,11 @@
 
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 
 #include "document.h"
+#include "matrix.h"
 #include "sextant/base/alloc.h"
 #include "sextant/io/h5.h"
-#include "sextant/io/tensor_file.h"
 #include "sextant/io/tensor_write.h"
 #include "sextant/run/workspace.h"
 #include "sextant/sae/sae.h"
@@ -299,82 +298,6 @@ SX_PRINT(convert)
 /* --- encode -------------------------------------------------------------------------------------
  */
 
-struct matrix {
-    uint64_t rows, columns;
-    float *data; /* [rows, columns], owned */
-};
-
-/* "X.npz:name" to file and tensor; a name that is a file as a whole has no tensor part. */
-static void split_input(const char *input, char **file, char **tensor)
-{
-    struct stat st;
-    const char *colon = strrchr(input, ':');
-    if (stat(input, &st) == 0 || !colon) {
-        *file = sx_xstrdup(input);
-        *tensor = NULL;
-        return;
-    }
-    *file = sx_xstrndup(input, (size_t)(colon - input));
-    *tensor = sx_xstrdup(colon + 1);
-}
-
-static enum sx_status find_input(const struct sx_tensor_file *file, const char *path,
-                                 const char *tensor, size_t *index, struct sx_error *err)
-{
-    if (tensor) {
-        int64_t found = sx_tensor_file_find(file, tensor);
-        if (found < 0 && tensor[0] == '/')
-            found = sx_tensor_file_find(file, tensor + 1);
-        if (found < 0)
-            return sx_fail(err, SX_ERR_NOTFOUND, "%s: no tensor '%s'", path, tensor);
-        *index = (size_t)found;
-        return SX_OK;
-    }
-    size_t n = 0;
-    for (size_t i = 0; i < sx_tensor_file_count(file); i++)
-        if (sx_tensor_file_info(file, i)->rank == 2) {
-            *index = i;
-            n++;
-        }
-    if (n != 1)
-        return sx_fail(err, SX_ERR_USAGE, "%s: %zu tensors of rank 2; say which, as in %s:%s", path,
-                       n, path, n ? sx_tensor_file_info(file, *index)->name : "NAME");
-    return SX_OK;
-}
-
-static enum sx_status read_tensor(const struct sx_tensor_file *file, const char *path, size_t index,
-                                  struct matrix *matrix, struct sx_error *err)
-{
-    const struct sx_tensor_info *info = sx_tensor_file_info(file, index);
-    if (info->rank != 2)
-        return sx_fail(err, SX_ERR_SHAPE, "%s: %s has rank %d, expected 2 [N,D]", path, info->name,
-                       info->rank);
-    matrix->rows = info->shape[0];
-    matrix->columns = info->shape[1];
-    matrix->data = sx_alloc_big(info->count ? info->count : 1, sizeof(float));
-    if (!matrix->data)
-        return sx_fail(err, SX_ERR_NOMEM, "%s: no memory for %s", path, info->name);
-    return sx_tensor_file_read_f32(file, index, matrix->data, err);
-}
-
-static enum sx_status read_input(const char *input, struct matrix *matrix, struct sx_error *err)
-{
-    char *path = NULL;
-    char *tensor = NULL;
-    struct sx_tensor_file *file = NULL;
-    size_t index = 0;
-    split_input(input, &path, &tensor);
-    enum sx_status status = sx_tensor_file_open(path, &file, err);
-    if (status == SX_OK)
-        status = find_input(file, path, tensor, &index, err);
-    if (status == SX_OK)
-        status = read_tensor(file, path, index, matrix, err);
-    sx_tensor_file_close(file);
-    sx_free(path);
-    sx_free(tensor);
-    return status;
-}
-
 /* Rows of latents to acts [n,F]. */
 static float *densify(const struct sx_sae_acts *acts, uint64_t f)
 {
@@ -457,7 +380,7 @@ static struct sx_value *describe_fit(const struct sx_job *job, const struct sx_s
 }
 
 static enum sx_status encode(struct sx_job *job, const struct sx_sae *sae,
-                             const struct matrix *input, struct sx_error *err)
+                             const struct sx_matrix *input, struct sx_error *err)
 {
     const uint64_t d = sae->info.activation_dim;
     if (input->columns != d)
@@ -487,13 +410,13 @@ SX_RUN(encode)
     if (!ends_with(out, ".npz") && !ends_with(out, ".h5") && !ends_with(out, ".hdf5"))
         return sx_fail(err, SX_ERR_USAGE, "encode: --out must end in .npz or .h5, not '%s'", out);
     struct sx_sae *sae = NULL;
-    struct matrix input = {0};
+    struct sx_matrix input = {0};
     enum sx_status status = sx_sae_load(sx_arg_text(job->args, "sae"), &sae, err);
     if (status == SX_OK)
-        status = read_input(sx_arg_text(job->args, "input"), &input, err);
+        status = sx_matrix_read(sx_arg_text(job->args, "input"), 0, &input, err);
     if (status == SX_OK)
         status = encode(job, sae, &input, err);
-    sx_free(input.data);
+    sx_matrix_release(&input);
     sx_sae_unref(sae);
     return status;
 }
