@@ -45,8 +45,7 @@ static int draw_head(struct sx_canvas *cv, const struct sx_session *session)
     if (found >= 0) {
         x += sx_put(cv, x, 0, SX_STYLE_BADGE,
                     sx_partner_badge(text, sizeof text, ascii, found, session->family.n_seeds));
-        x += 1 +
-             sx_put(cv, x + 1, 0, SX_STYLE_STRONG, sx_partner_word(found, session->family.n_seeds));
+        x += 1 + sx_put(cv, x + 1, 0, SX_STYLE_STRONG, sx_category_word(session, latent));
         x += 2;
     }
     if (sx_latent_dead(anchor, latent))

@@ -89,11 +89,22 @@ const char *sx_partner_badge(char *buf, size_t size, bool ascii, int found, size
     return sx_badge_text(buf, size, ascii, found > 0 ? found + 1 : 0, (int)n_seeds);
 }
 
-const char *sx_partner_word(int found, size_t n_seeds)
+const char *sx_category_word(const struct sx_session *session, uint32_t latent)
 {
-    if (found <= 0)
-        return "never";
-    return (size_t)found + 1 >= n_seeds ? "always" : "sometimes";
+    static const char *const word[] = {"always", "sometimes", "never"};
+    const uint8_t *category = session->match.category;
+
+    if (!sx_match_ready(session) || !category || latent >= session->family.F)
+        return "";
+    return category[latent] <= SX_CATEGORY_NEVER ? word[category[latent]] : "not counted";
+}
+
+double sx_cut_shown(const struct sx_session *session)
+{
+    const struct sx_match_data *match = &session->match;
+    const bool alive = sx_match_ready(session) && match->summary && match->summary->alive;
+
+    return alive ? match->set->alive_cut : -1;
 }
 
 /* --- pairs --------------------------------------------------------------------------------------

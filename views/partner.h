@@ -27,8 +27,9 @@ int sx_partners_found(const struct sx_session *session, uint32_t latent);
 /* ●●● of `found` among n_seeds: one dot a seed, the anchor's own included; none filled for an
  * orphan. Returns buf. */
 const char *sx_partner_badge(char *buf, size_t size, bool ascii, int found, size_t n_seeds);
-/* "always", "sometimes", "never" by the same count. */
-const char *sx_partner_word(int found, size_t n_seeds);
+/* "always", "sometimes", "never" by the counter of the settings; "not counted" below the alive cut.
+ */
+const char *sx_category_word(const struct sx_session *session, uint32_t latent);
 
 /* --- pairs of seeds -----------------------------------------------------------------------------
  */
@@ -43,6 +44,8 @@ struct sx_agreement {
 
 size_t sx_pair_count(const struct sx_session *session); /* 0 while not matched */
 bool sx_pair_agreement(const struct sx_session *session, size_t pair, struct sx_agreement *out);
+/* The alignment cut of what is shown, which follows the settings with a delay; -1: all latents. */
+double sx_cut_shown(const struct sx_session *session);
 /* Means over all pairs. */
 bool sx_mean_agreement(const struct sx_session *session, struct sx_agreement *out);
 /* The pair of the selection (pair_a, pair_b), in either order; (size_t)-1: none. */

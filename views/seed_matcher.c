@@ -94,6 +94,25 @@ static void put_fraction(struct sx_canvas *cv, int x, int y, int width, double v
                  sx_fraction(text, sizeof text, value, 3, sx_canvas_ascii(cv)));
 }
 
+/* Which latents are counted, and the cut that is on its way. */
+static void draw_cut(struct sx_canvas *cv, int y, const struct sx_session *session,
+                     const struct sx_agreement *pair)
+{
+    const double cut = sx_cut_shown(session);
+    int x = 11;
+
+    sx_put(cv, 2, y, SX_STYLE_LABEL, "alive");
+    if (cut > -1)
+        x += sx_putf(cv, x, y, SX_STYLE_NUMBER, "%7llu × %llu  > %.2f",
+                     (unsigned long long)pair->n_a, (unsigned long long)pair->n_b, cut);
+    else
+        x += sx_putf(cv, x, y, SX_STYLE_NUMBER, "%7s", "all");
+    if (session->match.alive_state == SX_STATE_PENDING)
+        sx_put(cv, x + 2, y, SX_STYLE_BUSY, "…");
+    else if (session->match.alive_state == SX_STATE_FAILED)
+        sx_put(cv, x + 2, y, SX_STYLE_BAD, "!");
+}
+
 static void draw_fractions(struct sx_canvas *cv, int y, const struct sx_session *session,
                            const struct sx_agreement *pair)
 {
@@ -112,18 +131,11 @@ static void draw_fractions(struct sx_canvas *cv, int y, const struct sx_session 
     for (int c = 0; c < 3; c++)
         put_fraction(cv, 11 + 7 * c, y, 7, mmcs[c]);
     y++;
-    sx_put(cv, 2, y, SX_STYLE_LABEL, "alive");
-    if (session->settings.alive > -1)
-        sx_putf(cv, 11, y, SX_STYLE_NUMBER, "%7llu × %llu", (unsigned long long)pair->n_a,
-                (unsigned long long)pair->n_b);
-    else
-        sx_putf(cv, 11, y, SX_STYLE_DIM, "%7s", "all");
-    if (session->settings.alive > -1)
-        sx_putf(cv, 27, y, SX_STYLE_DIM, ">%.2f", session->settings.alive);
+    draw_cut(cv, y, session, pair);
     y++;
     sx_put(cv, 2, y, SX_STYLE_LABEL, "count");
     sx_putf(cv, 11, y, SX_STYLE_NUMBER, "%7llu of %llu", (unsigned long long)pair->n_shared,
-            (unsigned long long)pair->n_a);
+            (unsigned long long)(pair->n_a < pair->n_b ? pair->n_a : pair->n_b));
 }
 
 static void draw_pair(struct sx_canvas *cv, const struct sx_view *view,

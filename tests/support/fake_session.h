@@ -30,6 +30,7 @@ struct fake {
     struct sx_match_fractions fractions[3];
     struct sx_match_survival survival, other;
     double tau[FAKE_TAU], shared[4][FAKE_TAU], other_shared[4][FAKE_TAU];
+    uint8_t category[FAKE_F];
     uint32_t order[FAKE_F];
     float row[2 * FAKE_SEEDS][FAKE_D];
     struct sx_gallery_cell cell[4 * FAKE_TILES];
@@ -268,12 +269,18 @@ static inline void fake_match(struct fake *fake)
         .n_pairs = 3, .n_tau = FAKE_TAU, .tau = fake->tau, .shared = fake->shared[0]};
     fake->other = fake->survival;
     fake->other.shared = fake->other_shared[0];
+    for (int j = 0; j < FAKE_F; j++)
+        fake->category[j] = j < 7   ? SX_CATEGORY_ALWAYS
+                            : j < 8 ? SX_CATEGORY_SOMETIMES
+                                    : SX_CATEGORY_NEVER;
     fake->session.match = (struct sx_match_data){
         .state = SX_STATE_READY,
         .family = 1,
         .set = &fake->set,
         .summary = &fake->summary,
         .survival = &fake->survival,
+        .category = fake->category,
+        .other = SIZE_MAX,
     };
 }
 

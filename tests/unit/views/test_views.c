@@ -237,7 +237,12 @@ Test(views_golden, seeds_overlay_and_cut)
     struct stage *stage = stage_new("seeds", 120, 40);
     stage->fake.session.match.survival_other = &stage->fake.other;
     stage->fake.session.match.other_title = title;
-    stage->fake.session.settings.alive = 0.1;
+    stage->fake.session.settings.alive = 0.3;
+    stage->fake.session.match.alive_state =
+        SX_STATE_PENDING; /* the numbers are of the cut before */
+    stage->fake.set.alive = stage->fake.pair;
+    stage->fake.set.alive_cut = 0.1;
+    stage->fake.summary.alive = true;
     stage->fake.session.settings.counter = SX_COUNTER_CLIQUE;
     stage_need(stage);
     stage->view.focus = 2;
