@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sextant/base/text.h"
 #include "sextant/tui/layout.h"
 #include "sextant/tui/widgets.h"
 
@@ -75,6 +76,39 @@ static bool running_text(const struct sx_session *session, char *out, size_t siz
     return true;
 }
 
+/* Shorten the longest part (the title of a family, mostly) so that all parts are seen. */
+static void fit_parts(const char **part, size_t n, int width, char *room, size_t size)
+{
+    enum { LEAST = 12 };
+    int total = 0;
+    int longest_width = 0;
+    size_t longest = 0;
+    size_t len = 0;
+    int w = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const int columns = sx_text_width(part[i]);
+        total += columns + (i ? sx_text_width(separator) : 0);
+        if (i + 1 < n && columns > longest_width) {
+            longest = i;
+            longest_width = columns;
+        }
+    }
+    const int keep = longest_width - (total - width) - 1;
+    if (total <= width || keep < LEAST)
+        return;
+    while (part[longest][len]) {
+        uint32_t ch = 0;
+        const size_t used = sx_utf8_decode(part[longest] + len, strlen(part[longest] + len), &ch);
+        if (w + sx_text_width_of(ch) > keep)
+            break;
+        w += sx_text_width_of(ch);
+        len += used;
+    }
+    snprintf(room, size, "%.*s…", (int)len, part[longest]);
+    part[longest] = room;
+}
+
 static void draw_crumbs(struct sx_shell *shell, struct sx_canvas *canvas)
 {
     const struct sx_session *session = sx_shell_session(shell);
@@ -82,6 +116,7 @@ static void draw_crumbs(struct sx_shell *shell, struct sx_canvas *canvas)
     struct sx_str title = SX_STR_INIT;
     char root[512];
     char running[96];
+    char shortened[256];
     const char *part[MAX_PARTS + 1];
     size_t n = 0;
 
@@ -94,6 +129,8 @@ static void draw_crumbs(struct sx_shell *shell, struct sx_canvas *canvas)
     const bool busy = running_text(session, running, sizeof running);
     const int x = 1 + sx_put(canvas, 1, 0, SX_STYLE_STRONG, "sextant") + 1;
     struct sx_canvas rest = sx_canvas_sub(canvas, (struct sx_rect){x, 0, canvas->w - x, 1});
+    const int taken = *running ? sx_text_width(running) + 4 : 0;
+    fit_parts(part, n, rest.w - taken - 2, shortened, sizeof shortened);
     sx_breadcrumb(&rest, 0, part, n, running, busy);
     sx_str_release(&title);
 }
