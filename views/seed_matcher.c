@@ -575,6 +575,8 @@ static const struct sx_key_binding keys[] = {
     {"seeds", "f", "overlay", "compare", "Lay the curve of the next family over this one.",
      "Seeds"},
     {"seeds", "Enter", ":view features", "features", "Browse the latents.", "Seeds"},
+    {"seeds", "v", ":view gallery", NULL, "The matched latents as images.", "Seeds"},
+    {"seeds", "w", ":view weights", NULL, "Alignment and norms.", "Seeds"},
     {"seeds", "M", ":match-family", NULL, "Match again.", "Seeds"},
     {"seeds", "r", ":match-family", NULL, "Match again.", "Seeds"},
 };
