@@ -11,7 +11,7 @@
 
 enum { SETTLE_ROUNDS = 16, WHEEL_ROWS = 3 };
 
-struct view_slot *shell_slot(struct sx_shell *shell)
+struct view_slot *sx_shell_slot(struct sx_shell *shell)
 {
     return &shell->slots[shell->current];
 }
@@ -41,7 +41,7 @@ const struct sx_theme *sx_shell_theme_now(const struct sx_shell *shell)
     return &shell->theme;
 }
 
-size_t shell_contexts(const struct sx_shell *shell, const char *contexts[SHELL_CONTEXTS])
+size_t sx_shell_contexts(const struct sx_shell *shell, const char *contexts[SHELL_CONTEXTS])
 {
     contexts[0] = shell->slots[shell->current].view.ops->name;
     contexts[1] = "move";
@@ -157,9 +157,9 @@ static void carry_out(struct sx_shell *shell, struct sx_emit *emit)
     emit->lines = NULL;
 }
 
-bool shell_offer(struct sx_shell *shell, const struct sx_view_request *request)
+bool sx_shell_offer(struct sx_shell *shell, const struct sx_view_request *request)
 {
-    struct view_slot *slot = shell_slot(shell);
+    struct view_slot *slot = sx_shell_slot(shell);
     struct sx_emit emit = {0};
     bool taken;
 
@@ -174,14 +174,14 @@ bool shell_offer(struct sx_shell *shell, const struct sx_view_request *request)
 
 static bool offer_name(struct sx_shell *shell, const char *name, unsigned count)
 {
-    return shell_offer(shell,
-                       &(struct sx_view_request){.name = name, .count = count, .x = -1, .y = -1});
+    return sx_shell_offer(
+        shell, &(struct sx_view_request){.name = name, .count = count, .x = -1, .y = -1});
 }
 
 static bool offer_text(struct sx_shell *shell, const char *name, const char *text)
 {
-    return shell_offer(shell,
-                       &(struct sx_view_request){.name = name, .text = text, .x = -1, .y = -1});
+    return sx_shell_offer(shell,
+                          &(struct sx_view_request){.name = name, .text = text, .x = -1, .y = -1});
 }
 
 static void show(struct sx_shell *shell, size_t index)
@@ -233,7 +233,7 @@ enum sx_status sx_shell_theme(struct sx_shell *shell, const char *name, struct s
     return SX_OK;
 }
 
-void shell_go_back(struct sx_shell *shell)
+void sx_shell_go_back(struct sx_shell *shell)
 {
     if (shell->n_back > 0)
         show(shell, shell->back[--shell->n_back]);
@@ -243,7 +243,7 @@ void shell_go_back(struct sx_shell *shell)
 
 struct sx_value *sx_shell_data(struct sx_shell *shell)
 {
-    struct view_slot *slot = shell_slot(shell);
+    struct view_slot *slot = sx_shell_slot(shell);
 
     if (!slot->view.ops->data)
         return NULL;
@@ -271,7 +271,7 @@ void sx_shell_settle(struct sx_shell *shell)
     if (sx_run_apply(shell->run))
         shell->dirty = true;
     for (int round = 0; round < SETTLE_ROUNDS; round++) {
-        struct view_slot *slot = shell_slot(shell);
+        struct view_slot *slot = sx_shell_slot(shell);
         struct sx_emit emit = {0};
 
         if (!out_of_date(slot, session))
@@ -284,14 +284,14 @@ void sx_shell_settle(struct sx_shell *shell)
         slot->view.ops->need(&slot->view, session, &emit);
         carry_out(shell, &emit);
     }
-    sx_log(SX_LOG_WARN, "%s does not settle", shell_slot(shell)->view.ops->name);
+    sx_log(SX_LOG_WARN, "%s does not settle", sx_shell_slot(shell)->view.ops->name);
 }
 
 void sx_shell_wait(struct sx_shell *shell)
 {
     for (int round = 0; round < SETTLE_ROUNDS; round++) {
         sx_shell_settle(shell);
-        if (!sx_run_busy(shell->run) && !out_of_date(shell_slot(shell), sx_shell_session(shell)))
+        if (!sx_run_busy(shell->run) && !out_of_date(sx_shell_slot(shell), sx_shell_session(shell)))
             return;
         sx_run_wait_idle(shell->run);
         shell->dirty = true;
@@ -330,7 +330,7 @@ static void open_prompt(struct sx_shell *shell, enum shell_mode mode, const char
     } else {
         const char *name = strncmp(request, "ask-", 4) == 0 ? request + 4 : request;
         snprintf(lead, sizeof lead, "%.*s: ", (int)sizeof lead - 3, name);
-        text = shell_slot(shell)->found;
+        text = sx_shell_slot(shell)->found;
     }
     sx_prompt_open(&shell->prompt, lead, text, shell->history[mode]);
     shell->dirty = true;
@@ -352,7 +352,7 @@ static void complete(struct sx_shell *shell)
         return;
     char *head = sx_xstrndup(shell->prompt.text, shell->prompt.cursor);
     sx_value_free(shell->completions);
-    shell->completions = shell_complete(head, &from);
+    shell->completions = sx_shell_complete(head, &from);
     sx_free(head);
     n = sx_value_count(shell->completions);
     n = n < COMPLETIONS ? n : COMPLETIONS;
@@ -364,7 +364,7 @@ static void complete(struct sx_shell *shell)
 static void accept(struct sx_shell *shell)
 {
     const enum shell_mode mode = shell->mode;
-    struct view_slot *slot = shell_slot(shell);
+    struct view_slot *slot = sx_shell_slot(shell);
     char *text = sx_xstrdup(shell->prompt.text);
     struct sx_error err;
 
@@ -410,7 +410,7 @@ static void prompt_key(struct sx_shell *shell, struct sx_key key)
 /* --- requests ----------------------------------------------------------------------------------
  */
 
-const struct sx_job_info *shell_work(const struct sx_shell *shell)
+const struct sx_job_info *sx_shell_work(const struct sx_shell *shell)
 {
     const struct sx_session *session = sx_shell_session(shell);
 
@@ -425,7 +425,7 @@ const struct sx_job_info *shell_work(const struct sx_shell *shell)
 
 static void cancel_work(struct sx_shell *shell)
 {
-    if (shell_work(shell)) {
+    if (sx_shell_work(shell)) {
         sx_run_cancel_all(shell->run);
         sx_run_message(shell->run, SX_OK, "cancelled");
     } else {
@@ -440,15 +440,15 @@ static void back(struct sx_shell *shell, unsigned count)
         return; /* the count alone was cancelled */
     if (offer_name(shell, "back", 0))
         return;
-    if (shell_work(shell))
+    if (sx_shell_work(shell))
         cancel_work(shell);
     else
-        shell_go_back(shell);
+        sx_shell_go_back(shell);
 }
 
-void shell_quit(struct sx_shell *shell)
+void sx_shell_quit(struct sx_shell *shell)
 {
-    const struct sx_job_info *job = shell_work(shell);
+    const struct sx_job_info *job = sx_shell_work(shell);
 
     if (job && !shell->quit_asked) {
         shell->quit_asked = true;
@@ -464,14 +464,14 @@ static void leave(struct sx_shell *shell)
     if (offer_name(shell, "leave", 0))
         return;
     if (shell->n_back > 0)
-        shell_go_back(shell);
+        sx_shell_go_back(shell);
     else
-        shell_quit(shell);
+        sx_shell_quit(shell);
 }
 
 static void move_focus(struct sx_shell *shell, const char *request, int delta)
 {
-    struct sx_view *view = &shell_slot(shell)->view;
+    struct sx_view *view = &sx_shell_slot(shell)->view;
 
     if (offer_name(shell, request, 0) || view->ops->n_panes < 2)
         return;
@@ -481,7 +481,7 @@ static void move_focus(struct sx_shell *shell, const char *request, int delta)
 
 static void explain(struct sx_shell *shell)
 {
-    const char *topic = shell_slot(shell)->view.ops->name;
+    const char *topic = sx_shell_slot(shell)->view.ops->name;
     struct sx_error err;
 
     if (strcmp(topic, "help") == 0)
@@ -539,12 +539,12 @@ static void dispatch(struct sx_shell *shell, const char *request, unsigned count
 
 static void offer_mouse(struct sx_shell *shell, const char *name, struct sx_key key)
 {
-    shell_offer(shell, &(struct sx_view_request){.name = name, .x = key.x, .y = key.y - 1});
+    sx_shell_offer(shell, &(struct sx_view_request){.name = name, .x = key.x, .y = key.y - 1});
 }
 
 static void mouse(struct sx_shell *shell, struct sx_key key)
 {
-    const bool in_body = key.y >= 1 && key.y <= shell_slot(shell)->view.height;
+    const bool in_body = key.y >= 1 && key.y <= sx_shell_slot(shell)->view.height;
     const char *wheel = key.code == SX_KEY_WHEEL_UP ? "wheel-up" : "wheel-down";
 
     if (!in_body)
@@ -562,8 +562,8 @@ static void mouse(struct sx_shell *shell, struct sx_key key)
         break;
     case SX_KEY_WHEEL_UP:
     case SX_KEY_WHEEL_DOWN:
-        if (!shell_offer(shell,
-                         &(struct sx_view_request){.name = wheel, .x = key.x, .y = key.y - 1}))
+        if (!sx_shell_offer(shell,
+                            &(struct sx_view_request){.name = wheel, .x = key.x, .y = key.y - 1}))
             offer_name(shell, key.code == SX_KEY_WHEEL_UP ? "up" : "down", WHEEL_ROWS);
         break;
     default:
@@ -574,7 +574,7 @@ static void mouse(struct sx_shell *shell, struct sx_key key)
 static void normal_key(struct sx_shell *shell, struct sx_key key)
 {
     const char *contexts[SHELL_CONTEXTS];
-    const size_t n = shell_contexts(shell, contexts);
+    const size_t n = sx_shell_contexts(shell, contexts);
     const unsigned typed = shell->key_state.count;
     unsigned count = 0;
     const bool asked = shell->quit_asked;
@@ -638,7 +638,7 @@ enum sx_status sx_shell_line(struct sx_shell *shell, const char *line, struct sx
     line += strspn(line, ": ");
     if (!err)
         err = &local;
-    if (shell_own_line(shell, line, &status, err)) {
+    if (sx_shell_own_line(shell, line, &status, err)) {
         if (status != SX_OK && status != SX_CANCELLED)
             sx_run_message(shell->run, status, "%s", err->message);
     } else {
@@ -655,13 +655,13 @@ void sx_shell_draw(struct sx_shell *shell)
 {
     if (!shell->dirty)
         return;
-    shell_compose(shell);
+    sx_shell_compose(shell);
     sx_term_flush(shell->term, shell->screen, &shell->theme);
     shell->dirty = false;
 }
 
 const struct sx_screen *sx_shell_screen(struct sx_shell *shell)
 {
-    shell_compose(shell);
+    sx_shell_compose(shell);
     return shell->screen;
 }

@@ -112,7 +112,7 @@ static void fit_parts(const char **part, size_t n, int width, char *room, size_t
 static void draw_crumbs(struct sx_shell *shell, struct sx_canvas *canvas)
 {
     const struct sx_session *session = sx_shell_session(shell);
-    const struct sx_view *view = &shell_slot(shell)->view;
+    const struct sx_view *view = &sx_shell_slot(shell)->view;
     struct sx_str title = SX_STR_INIT;
     char root[512];
     char running[96];
@@ -176,7 +176,7 @@ static void draw_keys(struct sx_shell *shell, struct sx_canvas *canvas, int y)
     const struct sx_key_binding *list[KEYS_MAX];
     const struct sx_key_binding *tail[TAIL];
     const char *contexts[SHELL_CONTEXTS];
-    const size_t n_contexts = shell_contexts(shell, contexts);
+    const size_t n_contexts = sx_shell_contexts(shell, contexts);
     size_t n = sx_keymap_list(shell->keymap, contexts, n_contexts, list, KEYS_MAX);
     const int width = canvas->w - TAIL_WIDTH;
     size_t n_tail = 0;
@@ -199,11 +199,11 @@ static void draw_keys(struct sx_shell *shell, struct sx_canvas *canvas, int y)
     sx_keybar(&right, 0, tail, n_tail);
 }
 
-void shell_compose(struct sx_shell *shell)
+void sx_shell_compose(struct sx_shell *shell)
 {
     struct sx_canvas canvas;
     struct sx_canvas body;
-    const struct sx_view *view = &shell_slot(shell)->view;
+    const struct sx_view *view = &sx_shell_slot(shell)->view;
 
     sx_screen_clear(shell->screen);
     canvas = sx_canvas_of(shell->screen);

@@ -21,7 +21,7 @@ static enum sx_status line_save(struct sx_shell *shell, const char *path, struct
     if (fd < 0)
         return sx_fail(err, SX_ERR_IO, "%s: %s", path,
                        errno == EEXIST ? "exists; choose another name" : strerror(errno));
-    shell_compose(shell);
+    sx_shell_compose(shell);
     sx_screen_plain(shell->screen, &text);
     for (size_t at = 0; at < text.len && status == SX_OK;) {
         const ssize_t n = write(fd, text.data + at, text.len - at);
@@ -87,7 +87,7 @@ static enum sx_status line_copy(struct sx_shell *shell, const char *what, struct
     struct sx_str text = SX_STR_INIT;
     enum sx_status status = SX_OK;
 
-    shell_compose(shell);
+    sx_shell_compose(shell);
     if (strcmp(what, "screen") == 0)
         sx_screen_plain(shell->screen, &text);
     else if (shell->screen->cursor_set && strcmp(what, "cell") == 0)
@@ -111,7 +111,7 @@ static void line_cmd(struct sx_shell *shell)
     const struct sx_selection *selection = &session->selection;
     struct sx_str out = SX_STR_INIT;
 
-    sx_str_printf(&out, "sextant view %s", shell_slot(shell)->view.ops->name);
+    sx_str_printf(&out, "sextant view %s", sx_shell_slot(shell)->view.ops->name);
     if (session->workspace.root && *session->workspace.root) {
         sx_str_append(&out, " ");
         /* Several paths stand there joined by blanks: they must stay several words. */
@@ -130,12 +130,13 @@ static void line_cmd(struct sx_shell *shell)
 
 static enum sx_status line_help(struct sx_shell *shell, struct sx_error *err)
 {
-    const char *topic = shell_slot(shell)->view.ops->name;
+    const char *topic = sx_shell_slot(shell)->view.ops->name;
 
     if (strcmp(topic, "help") == 0)
         return SX_OK;
     SX_TRY(sx_shell_view(shell, "help", err));
-    shell_offer(shell, &(struct sx_view_request){.name = "topic", .text = topic, .x = -1, .y = -1});
+    sx_shell_offer(shell,
+                   &(struct sx_view_request){.name = "topic", .text = topic, .x = -1, .y = -1});
     return SX_OK;
 }
 
@@ -155,7 +156,7 @@ static enum sx_status run_own(struct sx_shell *shell, const char *name, const st
     if (strcmp(name, "cmd") == 0)
         line_cmd(shell);
     else if (strcmp(name, "quit") == 0)
-        shell_quit(shell);
+        sx_shell_quit(shell);
     else
         return sx_fail(err, SX_ERR_USAGE, "%s: only on the command line", name);
     return SX_OK;
@@ -182,8 +183,8 @@ enum sx_status sx_shell_check(const char *line, struct sx_error *err)
     return status;
 }
 
-bool shell_own_line(struct sx_shell *shell, const char *line, enum sx_status *status,
-                    struct sx_error *err)
+bool sx_shell_own_line(struct sx_shell *shell, const char *line, enum sx_status *status,
+                       struct sx_error *err)
 {
     const struct sx_command *command = NULL;
     struct sx_value *args = NULL;
@@ -217,7 +218,7 @@ static void offer_word(struct sx_value *out, const char *prefix, const char *wor
         sx_value_append(out, sx_value_string(word));
 }
 
-struct sx_value *shell_complete(const char *text, size_t *from)
+struct sx_value *sx_shell_complete(const char *text, size_t *from)
 {
     struct sx_value *out = sx_value_list();
     struct sx_value *lines;

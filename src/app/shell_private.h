@@ -45,22 +45,22 @@ struct sx_shell {
     uint64_t message_hidden; /* revision of the message that a key press put away */
 };
 
-struct view_slot *shell_slot(struct sx_shell *shell);
+struct view_slot *sx_shell_slot(struct sx_shell *shell);
 /* Contexts in which keys are looked up; returns how many. */
 enum { SHELL_CONTEXTS = 3 };
-size_t shell_contexts(const struct sx_shell *shell, const char *contexts[SHELL_CONTEXTS]);
+size_t sx_shell_contexts(const struct sx_shell *shell, const char *contexts[SHELL_CONTEXTS]);
 /* Offer a request to the visible view and carry out what it emits. */
-bool shell_offer(struct sx_shell *shell, const struct sx_view_request *request);
-void shell_go_back(struct sx_shell *shell);
-void shell_quit(struct sx_shell *shell);
+bool sx_shell_offer(struct sx_shell *shell, const struct sx_view_request *request);
+void sx_shell_go_back(struct sx_shell *shell);
+void sx_shell_quit(struct sx_shell *shell);
 /* Work that the user waits for: a running or queued job of the compute lane. */
-const struct sx_job_info *shell_work(const struct sx_shell *shell);
+const struct sx_job_info *sx_shell_work(const struct sx_shell *shell);
 /* Draw the whole frame into shell->screen. */
-void shell_compose(struct sx_shell *shell);
+void sx_shell_compose(struct sx_shell *shell);
 /* Is the line for the program? Then *status is how it went. */
-bool shell_own_line(struct sx_shell *shell, const char *line, enum sx_status *status,
-                    struct sx_error *err);
+bool sx_shell_own_line(struct sx_shell *shell, const char *line, enum sx_status *status,
+                       struct sx_error *err);
 /* Candidates for the `:` prompt; *from: the byte where the word begins. */
-struct sx_value *shell_complete(const char *text, size_t *from);
+struct sx_value *sx_shell_complete(const char *text, size_t *from);
 
 #endif
