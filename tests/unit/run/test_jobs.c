@@ -190,7 +190,7 @@ Test(jobs, cancel_is_delivered_once)
     const double before = sx_clock();
     sx_run_cancel_all(run);
     sx_run_wait_idle(run);
-    cr_assert_lt(sx_clock() - before, 0.3);
+    cr_assert_lt(sx_clock() - before, 1.0);
     cr_assert_eq(n_applied, 2);
     cr_assert_eq(applied_status[1], SX_CANCELLED);
     cr_assert_eq(info(run, running)->state, SX_JOB_CANCELLED);
@@ -262,7 +262,7 @@ Test(jobs, free_while_busy)
     submit(run, &queue_command, 3);
     const double before = sx_clock();
     sx_run_free(run);
-    cr_assert_lt(sx_clock() - before, 0.3);
+    cr_assert_lt(sx_clock() - before, 1.0);
 }
 
 Test(jobs, list_is_bounded)
