@@ -217,7 +217,7 @@ static void time_step(struct sx_gang *gang, const char *name, const struct sx_tr
         best_five = five < best_five ? five : best_five;
         best_step = step < best_step ? step : best_step;
     }
-    printf("step %-24s %6.2f ms, five products %6.2f ms: %.3f   median of rounds %.3f   processor "
+    printf("step %-26s %6.2f ms, five products %6.2f ms: %.3f   median of rounds %.3f   processor "
            "%6.2f ms, %.3f\n",
            name, best_step * 1e3, best_five * 1e3, best_step / best_five, median(wall),
            median(worked_step) * 1e3, median(cpu));

@@ -4,7 +4,8 @@
  * dimension is the distance in elements between two stored rows (>= the stored row's length).
  * Sizes are 64-bit; one that does not fit the library's int is a programming error (SX_ASSERT):
  * readers bound their shapes before. Outputs must not overlap inputs.
- * The thread count is global to the process: one thread calls these functions at a time. */
+ * The thread count is global to the process: one thread calls these functions at a time,
+ * or, while the count is 1, any number (sextant/core/gang.h). */
 #ifndef SEXTANT_CORE_BLAS_H
 #define SEXTANT_CORE_BLAS_H
 
