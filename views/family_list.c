@@ -541,8 +541,7 @@ static void draw_entry(struct sx_canvas *cv, const struct sx_entry *entry, bool 
 /* --- the screen ---------------------------------------------------------------------------------
  */
 
-/* Beside each other. In a narrow screen below each other: where the list is short, or once the
- * lower pane has the focus. */
+/* Beside each other; in a narrow screen below each other once the lower one has the focus. */
 static void panes_of(const struct sx_view *view, struct sx_rect pane[2])
 {
     const struct workspace_state *state = view->state;
@@ -554,12 +553,16 @@ static void panes_of(const struct sx_view *view, struct sx_rect pane[2])
         return;
     }
     pane[0] = pane[1] = body;
-    if (list + DETAIL_ROWS <= body.h)
-        pane[0].h = list;
-    else if (view->focus == 1)
-        pane[0].h = body.h >= SHORT_LIST + DETAIL_ROWS ? SHORT_LIST : 0;
-    pane[1].y = pane[0].h;
-    pane[1].h = body.h - pane[0].h;
+    if (view->focus == 0)
+        pane[1].h = 0;
+    else
+        pane[0].h = list + DETAIL_ROWS <= body.h         ? list
+                    : body.h >= SHORT_LIST + DETAIL_ROWS ? SHORT_LIST
+                                                         : 0;
+    if (view->focus == 1) {
+        pane[1].y = pane[0].h;
+        pane[1].h = body.h - pane[0].h;
+    }
     for (int i = 0; i < 2; i++)
         if (pane[i].h <= 0)
             pane[i].w = 0;
