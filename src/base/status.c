@@ -13,16 +13,15 @@ static void format_clean(char *dst, size_t size, const char *fmt, va_list args)
     sx_text_clean(dst, size, raw, strlen(raw));
 }
 
-enum sx_status sx_fail(struct sx_error *err, enum sx_status status, const char *fmt, ...)
+void sx_fail_set(struct sx_error *err, enum sx_status status, const char *fmt, ...)
 {
     if (!err)
-        return status;
+        return;
     va_list args;
     va_start(args, fmt);
     format_clean(err->message, sizeof err->message, fmt, args);
     va_end(args);
     err->status = status;
-    return status;
 }
 
 enum sx_status sx_fail_prefix(struct sx_error *err, enum sx_status status, const char *fmt, ...)

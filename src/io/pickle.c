@@ -90,8 +90,7 @@ struct machine {
 
 static enum sx_status bad(struct machine *m, const char *what)
 {
-    (void)sx_fail(m->err, SX_ERR_FORMAT, "%s: pickle, byte %zu: %s", m->label, m->op_at, what);
-    return SX_ERR_FORMAT; /* a constant, so that the compiler sees that callers stop */
+    return sx_fail(m->err, SX_ERR_FORMAT, "%s: pickle, byte %zu: %s", m->label, m->op_at, what);
 }
 
 static struct sx_pickle_node *node(struct machine *m, uint32_t id)

@@ -234,7 +234,7 @@ static void pickle_int(struct sx_str *s, uint64_t value)
     sx_str_append_len(s, "\x8a", 1);
     sx_str_append_char(s, (char)n);
     for (int i = 0; i < n; i++)
-        sx_str_append_char(s, (char)(i < 8 ? value >> (8 * i) & 0xffU : 0));
+        sx_str_append_char(s, (char)(uint8_t)(i < 8 ? value >> (8 * i) : 0));
 }
 
 static void pickle_sizes(struct sx_str *s, const uint64_t *sizes, int n)

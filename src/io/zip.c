@@ -29,8 +29,7 @@ struct directory {
 
 static enum sx_status bad(const struct sx_bytes *b, struct sx_error *err, const char *what)
 {
-    (void)sx_fail(err, SX_ERR_FORMAT, "%s: damaged zip archive: %s", b->label, what);
-    return SX_ERR_FORMAT; /* a constant, so that the compiler sees that callers stop */
+    return sx_fail(err, SX_ERR_FORMAT, "%s: damaged zip archive: %s", b->label, what);
 }
 
 static enum sx_status read_end64(const struct sx_bytes *b, uint64_t end, struct directory *dir,

@@ -109,14 +109,13 @@ static int run_case(size_t n, size_t d, char **files)
 
 int main(int argc, char **argv)
 {
-    static char *defaults[] = {"10240,320", "16384,512", "32768,512"};
+    static char defaults[][16] = {"10240,320", "16384,512", "32768,512"};
     if (argc == 7 && strcmp(argv[1], "--files") == 0)
         return run_case(strtoul(argv[5], NULL, 10), strtoul(argv[6], NULL, 10), argv + 2);
-    char **cases = argc > 1 ? argv + 1 : defaults;
     int n_cases = argc > 1 ? argc - 1 : 3, failed = 0;
     for (int i = 0; i < n_cases; i++) {
         char *comma = NULL;
-        size_t n = strtoul(cases[i], &comma, 10);
+        size_t n = strtoul(argc > 1 ? argv[i + 1] : defaults[i], &comma, 10);
         size_t d = *comma == ',' ? strtoul(comma + 1, NULL, 10) : 0;
         failed |= n && d ? run_case(n, d, NULL) : 1;
     }

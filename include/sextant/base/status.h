@@ -30,10 +30,16 @@ struct sx_error {
     char message[512]; /* one line, UTF-8, no control characters */
 };
 
-/* Fill *err (NULL is fine) and return `status`, so that `return sx_fail(...)` reports and fails.
- * Control characters in the formatted text are replaced: messages quote strangers' files. */
-enum sx_status sx_fail(struct sx_error *err, enum sx_status status, const char *fmt, ...)
-    SX_PRINTF(3, 4);
+/* Fill *err (NULL is fine) and be `status`, so that `return sx_fail(...)` reports and fails.
+ * Control characters in the formatted text are replaced: messages quote strangers' files.
+ * A macro, so that the compiler sees the constant: after a failure nothing else was set. */
+#define sx_fail(err, status, ...)                                                                  \
+    __extension__({                                                                                \
+        const enum sx_status sx_fail_status_ = (status);                                           \
+        sx_fail_set((err), sx_fail_status_, __VA_ARGS__);                                          \
+        sx_fail_status_;                                                                           \
+    })
+void sx_fail_set(struct sx_error *err, enum sx_status status, const char *fmt, ...) SX_PRINTF(3, 4);
 
 /* Put "prefix: " in front of an existing message; returns `status` unchanged. */
 enum sx_status sx_fail_prefix(struct sx_error *err, enum sx_status status, const char *fmt, ...)
