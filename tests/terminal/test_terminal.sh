@@ -9,7 +9,7 @@ modes=$TMP/modes
 start="sh -c 'echo \$\$ > $pid; exec $SEXTANT --view help $TMP/runs'"
 
 tmux_start 80x24
-tmux_type "stty -a > $modes.before; echo saved"
+tmux_type "stty -a > $modes.before; echo sav''ed"
 tmux_wait saved
 
 # Start: the alternate screen, the frame, the keys from the table.
@@ -60,7 +60,7 @@ tmux_wait 'Everywhere'
 tmux_keys C-z
 tmux_wait 'Stopped'
 assert_eq 0 "$(tmux_flag alternate_on)" 'alternate screen while stopped'
-tmux_type 'echo between'
+tmux_type "echo be''tween"
 tmux_wait 'between'
 tmux_type fg
 tmux_wait 'Everywhere'
@@ -72,7 +72,7 @@ tmux_keys Enter
 tmux_wait 'ready>'
 assert_eq 0 "$(tmux_flag alternate_on)" 'alternate screen after quit'
 assert_eq 0 "$(tmux_flag mouse_any_flag)" 'mouse after quit'
-tmux_type "clear; stty -a > $modes.after; echo saved"
+tmux_type "clear; stty -a > $modes.after; echo sav''ed"
 tmux_wait saved
 assert_eq "$(cat "$modes.before")" "$(cat "$modes.after")" 'terminal modes after quit'
 
@@ -88,7 +88,7 @@ for sig in SEGV ABRT TERM HUP; do
     assert_eq 0 "$(tmux_flag alternate_on)" "alternate screen after SIG$sig"
     assert_eq 0 "$(tmux_flag mouse_any_flag)" "mouse after SIG$sig"
     assert_eq 1 "$(tmux_flag cursor_flag)" "cursor after SIG$sig"
-    tmux_type "clear; stty -a > $modes.after; echo saved"
+    tmux_type "clear; stty -a > $modes.after; echo sav''ed"
     tmux_wait saved
     assert_eq "$(cat "$modes.before")" "$(cat "$modes.after")" "terminal modes after SIG$sig"
 done
