@@ -7,7 +7,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "sextant/base/alloc.h"
 #include "sextant/base/log.h"
@@ -103,20 +102,6 @@ bool sx_pre_matters(const struct sx_sae *sae)
 bool sx_is_batch(const struct sx_sae_info *info)
 {
     return info->arch == SX_ARCH_BATCHTOPK || info->arch == SX_ARCH_MATRYOSHKA;
-}
-
-enum sx_status sx_write_folder(const char *folder, struct sx_error *err)
-{
-    struct stat st;
-    if (mkdir(folder, 0777) == 0)
-        return SX_OK;
-    int why = errno;
-    if (why != EEXIST)
-        return sx_fail(err, SX_ERR_IO, "%s: %s", folder, strerror(why));
-    if (stat(folder, &st) != 0 || !S_ISDIR(st.st_mode))
-        return sx_fail(err, SX_ERR_IO, "%s: there is a file of that name, expected a folder",
-                       folder);
-    return SX_OK;
 }
 
 /* To a temporary name beside it, then renamed. */

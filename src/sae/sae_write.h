@@ -40,7 +40,6 @@ void sx_warn_signed(const char *form, const char *path);
 /* With b_dec zero it makes no difference whether it is subtracted from the input. */
 bool sx_pre_matters(const struct sx_sae *sae);
 bool sx_is_batch(const struct sx_sae_info *info);
-enum sx_status sx_write_folder(const char *folder, struct sx_error *err) SX_MUST_CHECK;
 enum sx_status sx_write_json(const char *folder, const char *name, const struct sx_value *v,
                              struct sx_error *err) SX_MUST_CHECK;
 

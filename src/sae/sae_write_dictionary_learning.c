@@ -4,6 +4,7 @@
 
 #include "sae_write.h"
 #include "sextant/base/alloc.h"
+#include "sextant/io/folder.h"
 
 /* The class there, or NULL with the reason. */
 static const char *dictionary_class(const struct sx_sae *sae, const char **why)
@@ -143,7 +144,7 @@ enum sx_status sx_sae_write_dictionary_learning(const struct sx_sae *sae, const 
                                "its class needs k, which the file does not say", err);
     if (sae->info.arch == SX_ARCH_MATRYOSHKA && sae->info.n_groups == 0)
         return sx_write_refuse(sae, "dictionary_learning", "its class needs group sizes", err);
-    SX_TRY(sx_write_folder(folder, err));
+    SX_TRY(sx_folder_make(folder, err));
     struct sx_bundle b = {.sae = sae};
     struct buffers buffers;
     char *path = sx_xasprintf("%s/ae.pt", folder);

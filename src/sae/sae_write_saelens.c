@@ -5,6 +5,7 @@
 #include "arch.h"
 #include "sae_write.h"
 #include "sextant/base/alloc.h"
+#include "sextant/io/folder.h"
 
 /* The architecture's name there, or NULL with the reason. */
 static const char *saelens_arch(const struct sx_sae *sae, const char **why)
@@ -132,7 +133,7 @@ enum sx_status sx_sae_write_saelens(const struct sx_sae *sae, const char *folder
                                "its topk needs k, which this SAE's file does not say", err);
     if (sae->info.signed_topk)
         sx_warn_signed("SAELens", folder);
-    SX_TRY(sx_write_folder(folder, err));
+    SX_TRY(sx_folder_make(folder, err));
     struct sx_bundle b = {.sae = sae};
     char *path = sx_xasprintf("%s/sae_weights.safetensors", folder);
     enum sx_status status = saelens_tensors(&b, arch, err);

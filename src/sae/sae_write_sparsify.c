@@ -2,6 +2,7 @@
 #include "arch.h"
 #include "sae_write.h"
 #include "sextant/base/alloc.h"
+#include "sextant/io/folder.h"
 
 static const char *sparsify_refusal(const struct sx_sae *sae)
 {
@@ -51,7 +52,7 @@ enum sx_status sx_sae_write_sparsify(const struct sx_sae *sae, const char *folde
     SX_TRY(sx_sae_measure(sae, &stats, err));
     if (sae->info.signed_topk)
         sx_warn_signed("sparsify", folder);
-    SX_TRY(sx_write_folder(folder, err));
+    SX_TRY(sx_folder_make(folder, err));
     struct sx_bundle b = {.sae = sae};
     sx_bundle_add_slot(&b, "encoder.weight", SX_SLOT_W_ENC);
     sx_bundle_add_slot(&b, "encoder.bias", SX_SLOT_B_ENC);

@@ -3,10 +3,8 @@
  * generator, so a checkpoint needs no generator state. */
 #include "sextant/sae/train.h"
 
-#include <errno.h>
 #include <math.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sextant/base/alloc.h"
@@ -15,6 +13,7 @@
 #include "sextant/base/str.h"
 #include "sextant/core/kernels.h"
 #include "sextant/core/similarity.h"
+#include "sextant/io/folder.h"
 #include "sextant/sae/names.h"
 #include "sextant/sae/sae.h"
 #include "train_private.h"
@@ -451,17 +450,6 @@ static enum sx_status write_sae(struct run *run, size_t s)
 /* --- set up ------------------------------------------------------------------------------------
  */
 
-static enum sx_status make_folder(const char *path, struct sx_error *err)
-{
-    struct stat st;
-    if (mkdir(path, 0777) == 0)
-        return SX_OK;
-    int reason = errno;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-        return SX_OK;
-    return sx_fail(err, SX_ERR_IO, "%s: cannot make the folder: %s", path, strerror(reason));
-}
-
 static struct sx_train_rules rules_of(const struct sx_train_config *c)
 {
     return (struct sx_train_rules){
@@ -558,7 +546,7 @@ static enum sx_status go_on(struct run *run, const char *checkpoint)
 
 static enum sx_status set_up(struct run *run, bool resume)
 {
-    SX_TRY(make_folder(run->out_dir, run->err));
+    SX_TRY(sx_folder_make(run->out_dir, run->err));
     SX_TRY(sx_train_data_open(run->config, &run->data, run->err));
     SX_TRY(settle_sizes(run));
     SX_TRY(allocate(run));
