@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sextant/base/alloc.h"
 #include "sextant/base/text.h"
 #include "sextant/io/json.h"
 
@@ -216,6 +217,13 @@ enum sx_status sx_output_document(const struct sx_value *document, enum sx_outpu
         else
             sx_output_outline(document, &out);
         break;
+    }
+    if (form != SX_OUTPUT_JSON) {
+        /* Paths are strangers' words too, and may hold what a terminal obeys. */
+        char *clean = sx_text_clean_lines(out.data, out.len);
+        sx_str_clear(&out);
+        sx_str_append(&out, clean);
+        sx_free(clean);
     }
     status = sx_output_write(&out, err);
     sx_str_release(&out);

@@ -53,6 +53,11 @@ static bool is_direction_mark(uint32_t cp)
            (cp >= 0x2066 && cp <= 0x2069) || cp == 0x2028 || cp == 0x2029;
 }
 
+bool sx_text_is_hostile(uint32_t codepoint)
+{
+    return is_control(codepoint) || is_direction_mark(codepoint);
+}
+
 int sx_text_width_of(uint32_t codepoint)
 {
     if (is_control(codepoint))
@@ -72,7 +77,7 @@ int sx_text_width(const char *s)
     return width;
 }
 
-size_t sx_text_clean(char *dst, size_t size, const char *s, size_t len)
+static size_t clean(char *dst, size_t size, const char *s, size_t len, bool keep_layout)
 {
     size_t used = 0;
     if (!size)
@@ -82,8 +87,8 @@ size_t sx_text_clean(char *dst, size_t size, const char *s, size_t len)
         char bytes[4];
         i += sx_utf8_decode(s + i, len - i, &cp);
         if (cp == '\n' || cp == '\t')
-            cp = ' ';
-        else if (is_control(cp) || is_direction_mark(cp))
+            cp = keep_layout ? cp : ' ';
+        else if (sx_text_is_hostile(cp))
             cp = REPLACEMENT;
         size_t n = sx_utf8_encode(cp, bytes);
         if (used + n >= size)
@@ -95,10 +100,26 @@ size_t sx_text_clean(char *dst, size_t size, const char *s, size_t len)
     return used;
 }
 
+size_t sx_text_clean(char *dst, size_t size, const char *s, size_t len)
+{
+    return clean(dst, size, s, len, false);
+}
+
+/* One bad byte becomes three. */
+static char *clean_dup(const char *s, size_t len, size_t max, bool keep_layout)
+{
+    size_t room = len > max / 3 ? max : len * 3;
+    char *out = sx_xmalloc(room + 1);
+    clean(out, room + 1, s, len, keep_layout);
+    return out;
+}
+
 char *sx_text_clean_dup(const char *s, size_t len, size_t max)
 {
-    size_t room = len > max / 3 ? max : len * 3; /* one bad byte becomes three */
-    char *out = sx_xmalloc(room + 1);
-    sx_text_clean(out, room + 1, s, len);
-    return out;
+    return clean_dup(s, len, max, false);
+}
+
+char *sx_text_clean_lines(const char *s, size_t len)
+{
+    return clean_dup(s, len, SIZE_MAX - 1, true);
 }

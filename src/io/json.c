@@ -103,7 +103,7 @@ static void write_string(const char *s, size_t len, struct sx_str *out)
             sx_str_append(out, "\\n");
         else if (c == '\t')
             sx_str_append(out, "\\t");
-        else if (c < 0x20 || c == 0x7f)
+        else if (sx_text_is_hostile(c))
             sx_str_printf(out, "\\u%04x", (unsigned)c);
         else {
             char utf8[4];

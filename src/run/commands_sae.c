@@ -92,6 +92,18 @@ static const char **path_array(const struct sx_value *list, size_t *n)
     return paths;
 }
 
+static enum sx_status nothing_read(const struct sx_workspace *workspace,
+                                   const struct sx_value *problems, struct sx_error *err)
+{
+    const size_t n = sx_value_count(problems);
+    if (n == 0)
+        return sx_fail(err, SX_ERR_NOTFOUND, "%s: no SAE here", workspace->root);
+    const char *why = sx_value_string_or(sx_value_get(sx_value_item(problems, 0), "error"), "");
+    if (n == 1)
+        return sx_fail(err, SX_ERR_FORMAT, "%s", why);
+    return sx_fail(err, SX_ERR_FORMAT, "%s (and %zu more files that cannot be read)", why, n - 1);
+}
+
 SX_RUN(info)
 {
     size_t n = 0;
@@ -103,8 +115,8 @@ SX_RUN(info)
     enum sx_status status = sx_workspace_scan(paths, n, &job->task, &workspace, err);
     if (status == SX_OK)
         status = info_entries(job, &workspace, files, problems, err);
-    if (status == SX_OK && sx_value_count(files) + sx_value_count(problems) == 0)
-        status = sx_fail(err, SX_ERR_NOTFOUND, "%s: no SAE here", workspace.root);
+    if (status == SX_OK && sx_value_count(files) == 0)
+        status = nothing_read(&workspace, problems, err);
     if (status == SX_OK) {
         sx_value_set(document, "problems", problems);
         job->document = document;

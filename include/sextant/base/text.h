@@ -30,4 +30,10 @@ size_t sx_text_clean(char *dst, size_t size, const char *s, size_t len);
 /* A heap copy of the same, at most `max` bytes; free with sx_free. */
 char *sx_text_clean_dup(const char *s, size_t len, size_t max);
 
+/* The same for a text of several lines, whole: newlines and tabs stay. */
+char *sx_text_clean_lines(const char *s, size_t len);
+
+/* Control characters and marks of direction: what the functions above replace. */
+bool sx_text_is_hostile(uint32_t codepoint);
+
 #endif

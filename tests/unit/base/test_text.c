@@ -67,3 +67,11 @@ Test(text, clean_dup_is_bounded)
     cr_expect_str_eq(s, "\xEF\xBF\xBD\xEF\xBF\xBD");
     sx_free(s);
 }
+
+Test(text, lines_keep_their_layout_and_lose_what_a_terminal_obeys)
+{
+    const char bad[] = "a\tb\nc\x1b[2J\xc2\x9b\xe2\x80\xae\xff.";
+    char *clean = sx_text_clean_lines(bad, sizeof bad - 1);
+    cr_assert_str_eq(clean, "a\tb\nc\xef\xbf\xbd[2J\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd.");
+    sx_free(clean);
+}
