@@ -2,7 +2,9 @@
 # Long work is stopped by Ctrl-C, by a reader that goes away and by Esc, and keeps what it has.
 . "$(dirname "$0")/../support/script.sh"
 
-endless="$SX_SOURCE/examples/mnist/quick.yaml --set epochs=100000 --set seeds=[0] --set log_every=1"
+# The clone may lie under a path with spaces; this one has none.
+ln -s "$SX_SOURCE/examples" "$TMP/examples"
+endless="$TMP/examples/mnist/quick.yaml --set epochs=100000 --set seeds=[0] --set log_every=1"
 endless+=" --set mmcs_every=0 --set dict_size=64"
 
 # Until FILE has a line.

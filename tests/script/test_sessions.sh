@@ -67,8 +67,8 @@ play ':view help' ":save screen.txt"
 assert_contains "$err" 'exists'
 
 # :export writes rows as CSV and the matching as a file that others can read.
-fixtures=$SX_SOURCE/tests/fixtures/sae
-play ":open $fixtures/sparsify_seed0 $fixtures/sparsify_seed1" ':select --family 0' ':view features' \
+ln -s "$SX_SOURCE/tests/fixtures/sae" fixtures
+play ":open fixtures/sparsify_seed0 fixtures/sparsify_seed1" ':select --family 0' ':view features' \
     ':match-family' ':export rows.csv' ':export all.match.h5'
 assert_eq '' "$err" 'exporting'
 assert_eq 25 "$(wc -l <rows.csv)" 'a line for each latent and the heads'

@@ -5,8 +5,9 @@
 
 mkdir "$TMP/runs"
 pid=$TMP/pid
+ln -s "$SEXTANT" "$TMP/sextant"
 modes=$TMP/modes
-start="sh -c 'echo \$\$ > $pid; exec $SEXTANT --view help $TMP/runs'"
+start="sh -c 'echo \$\$ > $pid; exec $TMP/sextant --view help $TMP/runs'"
 
 tmux_start 80x24
 tmux_type "stty -a > $modes.before; echo sav''ed"
