@@ -179,8 +179,7 @@ Test(write, a_file_in_the_way, .init = io_enter_scratch, .fini = io_leave_scratc
     io_write("out", "x", 1);
     cr_assert_eq(sx_sae_write_saelens(sae, "out", &err), SX_ERR_IO);
     cr_assert_eq(sx_sae_write_saelens(sae, "out/below/a/file", &err), SX_ERR_IO);
-    cr_assert_eq(sx_sae_write_h5(sae, "out/below.h5", NULL, &err), SX_ERR_IO, "%s",
-                 err.message);
+    cr_assert_eq(sx_sae_write_h5(sae, "out/below.h5", NULL, &err), SX_ERR_IO, "%s", err.message);
     sx_sae_unref(sae);
 }
 
