@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "gather.h"
@@ -282,9 +281,8 @@ static void map_bytes(struct sx_tensor_file *file)
         file->map = file->bytes.memory;
         return;
     }
-    void *map = mmap(NULL, (size_t)file->bytes.size, PROT_READ, MAP_SHARED, file->bytes.fd, 0);
-    file->mapping = map == MAP_FAILED ? NULL : map; /* without a map everything is copied */
-    file->map = file->mapping;
+    if (sx_mapping_open(&file->mapping, file->bytes.fd, (size_t)file->bytes.size))
+        file->map = file->mapping.bytes; /* without a map everything is copied */
 }
 
 static enum sx_status read_headers(struct sx_tensor_file *file, struct sx_error *err)
@@ -466,8 +464,7 @@ void sx_tensor_file_close(struct sx_tensor_file *file)
     for (size_t i = 0; i < file->n_shards; i++)
         sx_tensor_file_close(file->shards[i].file);
     sx_free(file->shards);
-    if (file->mapping)
-        munmap(file->mapping, (size_t)file->bytes.size);
+    sx_mapping_close(&file->mapping);
     sx_h5_close(file->h5);
     sx_bytes_close(&file->bytes);
     for (size_t i = 0; i < file->count; i++) {
@@ -679,11 +676,19 @@ const float *sx_tensor_file_map_f32(const struct sx_tensor_file *file, size_t i)
     if (r->place != SX_PLACE_RAW || r->info.dtype != SX_DTYPE_F32 || !r->info.contiguous ||
         r->info.count == 0 || !file->map || (uintptr_t)(file->map + r->offset) % sizeof(float) != 0)
         return NULL;
-    /* A file that has become shorter would kill the process at the first look. */
+    /* Of a file that has become shorter, copies say so at once. */
     if (file->bytes.fd >= 0 &&
         (fstat(file->bytes.fd, &st) != 0 || (uint64_t)st.st_size < file->bytes.size))
         return NULL;
     return (const float *)(const void *)(file->map + r->offset);
+}
+
+bool sx_tensor_file_was_cut(const struct sx_tensor_file *file)
+{
+    for (size_t i = 0; i < file->n_shards; i++)
+        if (sx_tensor_file_was_cut(file->shards[i].file))
+            return true;
+    return sx_mapping_was_cut(&file->mapping);
 }
 
 /* ---- fingerprint ---- */

@@ -3,6 +3,7 @@
 #define SEXTANT_IO_TENSOR_FILE_IMPL_H
 
 #include "bytes.h"
+#include "mapping.h"
 #include "sextant/io/h5.h"
 #include "sextant/io/tensor_file.h"
 #include "zip.h"
@@ -36,8 +37,8 @@ struct sx_tensor_file {
     enum sx_container container;
     char *path;
     struct sx_bytes bytes;
-    const uint8_t *map; /* NULL: neither mapped nor in memory */
-    void *mapping;      /* of a file: to be unmapped */
+    const uint8_t *map;        /* NULL: neither mapped nor in memory */
+    struct sx_mapping mapping; /* of a file */
     struct sx_record *records;
     size_t count;
     size_t capacity;

@@ -102,6 +102,15 @@ bool sx_sae_is_finite(const struct sx_sae *sae)
     return box_of(sae)->finite;
 }
 
+enum sx_status sx_sae_check_whole(const struct sx_sae *sae, struct sx_error *err)
+{
+    const struct sae_box *box = box_of(sae);
+    if (!box->file || !sx_tensor_file_was_cut(box->file))
+        return SX_OK;
+    return sx_fail(err, SX_ERR_IO, "%s: the file was cut shorter while it was open",
+                   sae->info.file);
+}
+
 /* --- paths -------------------------------------------------------------------------------------
  */
 
@@ -873,6 +882,11 @@ enum sx_status sx_sae_load_as(const char *path, const struct sx_sae_override *ov
     }
     check_finite(box);
     warn_normalised_on_load(&box->sae);
+    status = sx_sae_check_whole(&box->sae, err);
+    if (status != SX_OK) {
+        box_free(box);
+        return status;
+    }
     if (override)
         apply_override(&box->sae.info, override);
     *sae = &box->sae;

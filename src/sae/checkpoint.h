@@ -32,6 +32,8 @@ int sx_slot_shape(enum sx_slot slot, uint64_t d, uint64_t f, uint64_t shape[2]);
 const float **sx_slot_of(struct sx_sae *sae, enum sx_slot slot);
 const float *sx_slot_get(const struct sx_sae *sae, enum sx_slot slot);
 bool sx_sae_is_finite(const struct sx_sae *sae);
+/* SX_ERR_IO: the mapped file became shorter, and weights that were read since may be NaN. */
+enum sx_status sx_sae_check_whole(const struct sx_sae *sae, struct sx_error *err) SX_MUST_CHECK;
 
 /* Where each canonical tensor lies in the file; tensor -1: absent. `transposed`: stored the other
  * way round, [D,F]. */

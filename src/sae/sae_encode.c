@@ -145,6 +145,7 @@ static enum sx_status check_usable(const struct sx_sae *sae, struct sx_error *er
 {
     const struct sx_sae_info *info = &sae->info;
     const char *file = info->file ? info->file : "SAE";
+    SX_TRY(sx_sae_check_whole(sae, err));
     if (!sx_sae_is_finite(sae))
         return sx_fail(err, SX_ERR_NUMERIC,
                        "%s: weights hold NaN or infinity: it cannot be applied", file);
@@ -344,6 +345,8 @@ enum sx_status sx_sae_encode(const struct sx_sae *sae, const float *x, uint64_t 
             status = decode_block(&m, into, at, rows, x + first * m.d, recon + first * m.d, task);
     }
     encoder_release(&m);
+    if (status == SX_OK)
+        status = sx_sae_check_whole(sae, err);
     return status == SX_OK ? sx_task_step(task, n, n) : status;
 }
 
@@ -369,6 +372,8 @@ enum sx_status sx_sae_encode_dense(const struct sx_sae *sae, const float *x, uin
         }
     }
     encoder_release(&m);
+    if (status == SX_OK)
+        status = sx_sae_check_whole(sae, err);
     return status == SX_OK ? sx_task_step(task, n, n) : status;
 }
 
@@ -393,6 +398,8 @@ enum sx_status sx_sae_decode(const struct sx_sae *sae, const struct sx_sae_acts 
             status = decode_block(&m, acts, first, rows, in, recon + first * m.d, task);
     }
     encoder_release(&m);
+    if (status == SX_OK)
+        status = sx_sae_check_whole(sae, err);
     return status == SX_OK ? sx_task_step(task, acts->rows, acts->rows) : status;
 }
 

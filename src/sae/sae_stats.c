@@ -129,5 +129,5 @@ enum sx_status sx_sae_measure(const struct sx_sae *sae, struct sx_sae_stats *sta
     stats->decoder_constraint = unit ? SX_CONSTRAINT_RENORM : SX_CONSTRAINT_NONE;
     fingerprint(sae, stats->fingerprint);
     sx_free(align);
-    return SX_OK;
+    return sx_sae_check_whole(sae, err);
 }

@@ -77,9 +77,11 @@ enum sx_status sx_tensor_file_read_rows_f32(const struct sx_tensor_file *file, s
                                             struct sx_error *err) SX_MUST_CHECK;
 
 /* Pointer into the mapped file when the tensor is F32, contiguous and 4-byte aligned there; else
- * NULL and the caller reads a copy. Valid until the file is closed. The one way to meet SIGBUS: a
- * file that is cut shorter while it is mapped; all other reads copy and answer SX_ERR_IO. */
+ * NULL and the caller reads a copy. Valid until the file is closed. What a file that is cut shorter
+ * meanwhile no longer holds reads as NaN; all other reads copy and answer SX_ERR_IO. */
 const float *sx_tensor_file_map_f32(const struct sx_tensor_file *file, size_t i);
+/* Has a mapped pointer met the end of a file that was cut shorter? */
+bool sx_tensor_file_was_cut(const struct sx_tensor_file *file);
 
 /* 32 hex digits over names, shapes and the raw bytes of every tensor (reads the whole file). */
 enum sx_status sx_tensor_file_fingerprint(const struct sx_tensor_file *file, char out[33],

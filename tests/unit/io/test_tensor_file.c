@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <math.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -310,4 +311,38 @@ Test(tensor_file, every_failed_allocation_is_an_answer)
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         cr_assert_gt(count_failures(io_fixture(names[i])), 0, "%s", names[i]);
+}
+
+Test(tensor_file, what_is_cut_off_a_mapped_file_reads_as_nan)
+{
+    enum { N = 5000 };
+    static float values[N];
+    for (int i = 0; i < N; i++)
+        values[i] = (float)i;
+    const struct sx_tensor_out tensor = {
+        .name = "x", .dtype = SX_DTYPE_F32, .rank = 1, .shape = {N}, .data = values};
+    struct sx_tensor_file *cut = NULL;
+    struct sx_tensor_file *whole = NULL;
+    cr_assert_eq(sx_safetensors_write("a.safetensors", &tensor, 1, NULL, &err), SX_OK, "%s",
+                 err.message);
+    cr_assert_eq(sx_safetensors_write("b.safetensors", &tensor, 1, NULL, &err), SX_OK);
+    cr_assert_eq(sx_tensor_file_open("a.safetensors", &cut, &err), SX_OK);
+    cr_assert_eq(sx_tensor_file_open("b.safetensors", &whole, &err), SX_OK);
+    const float *x = sx_tensor_file_map_f32(cut, 0);
+    const float *y = sx_tensor_file_map_f32(whole, 0);
+    cr_assert(x && y);
+    cr_assert_eq(x[N - 1], N - 1);
+    cr_assert_eq(truncate("a.safetensors", 4096), 0);
+    cr_assert_eq(truncate("b.safetensors", 4096), 0);
+    cr_assert_eq(x[100], 100);
+    cr_assert_not(sx_tensor_file_was_cut(cut));
+    cr_assert(isnan(x[N - 1]));
+    cr_assert(isnan(x[2000]));
+    cr_assert_eq(x[100], 100);
+    cr_assert(sx_tensor_file_was_cut(cut));
+    cr_assert_not(sx_tensor_file_was_cut(whole), "nobody has looked behind its end");
+    cr_assert_null(sx_tensor_file_map_f32(cut, 0));
+    cr_assert_eq(sx_tensor_file_read_f32(cut, 0, values, &err), SX_ERR_IO);
+    sx_tensor_file_close(cut);
+    sx_tensor_file_close(whole);
 }
