@@ -14,6 +14,7 @@ enum {
     STRONGEST = 12,
     STRONGEST_BESIDE = 8,
     CELLS_BESIDE = 400,
+    COLOURED_BESIDE = 300, /* some 22 bytes each in 256 colours */
     PANELS_MAX = 2 * (SX_CARD_SEEDS + 1)
 };
 
@@ -213,7 +214,8 @@ static struct tiling best_tiling(const struct sx_canvas *cv, int room, int n, bo
 {
     const struct tiling ways[2][3] = {{{n, 1, 0, 0}, {(n + 1) / 2, 2, 0, 0}, {1, n, 0, 0}},
                                       {{2 * n, 1, 0, 0}, {n, 2, 0, 0}, {2, n, 0, 0}}};
-    const int widest = (int)sqrt(2.0 * CELLS_BESIDE / n);
+    const int cells = sx_canvas_depth(cv) >= SX_DEPTH_256 ? COLOURED_BESIDE : CELLS_BESIDE;
+    const int widest = (int)sqrt(2.0 * cells / n);
     struct tiling best = {0};
 
     for (int i = 0; i < 3; i++) {

@@ -10,7 +10,7 @@ bool sx_card_asked(const struct sx_session *session);
 
 /* The card of the selected latent on the whole canvas. What FAMILY and MATCH know stands at once,
  * the rest when CARD has come. `large`: encoder and decoder, images as large as they fit; otherwise
- * decoders alone and smaller, because a card that follows the cursor is sent at every move. */
+ * decoders alone and smaller, because a card that follows the cursor is sent whenever it rests. */
 void sx_latent_card(struct sx_canvas *cv, const struct sx_session *session, bool large);
 
 #endif

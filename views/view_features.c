@@ -360,6 +360,17 @@ static void features_draw(const struct sx_view *view, const struct sx_session *s
     sx_pane_divider(canvas, pane);
 }
 
+/* The card beside the table; alone it is what the keys turn over. */
+static size_t features_followers(const struct sx_view *view, const struct sx_session *session,
+                                 struct sx_rect out[SX_FOLLOWERS])
+{
+    struct sx_rect pane[2];
+
+    panes_of(view, session, pane);
+    out[0] = pane[1];
+    return pane[0].w > 0 && pane[1].w > 0;
+}
+
 /* --- what is missing ----------------------------------------------------------------------------
  */
 
@@ -414,7 +425,7 @@ static void features_need(struct sx_view *view, const struct sx_session *session
     follow_selection(state, session, emit);
     panes_of(view, session, pane);
     if (session->rows.state == SX_STATE_READY && session->rows.n > 0 && pane[1].w > 0 &&
-        card_outdated(state, session)) {
+        !view->moving && card_outdated(state, session)) {
         state->card_match = session->revision[SX_SLOT_MATCH];
         sx_emit_line(emit, "card");
     }
@@ -660,6 +671,7 @@ const struct sx_view_ops sx_view_features = {
     .n_keys = sizeof keys / sizeof *keys,
     .need = features_need,
     .draw = features_draw,
+    .followers = features_followers,
     .request = features_request,
     .title = sx_title_of_family,
     .data = features_data,

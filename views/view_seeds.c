@@ -378,6 +378,19 @@ static void seeds_draw(const struct sx_view *view, const struct sx_session *sess
     draw_divider(canvas, pane);
 }
 
+/* What the list of pairs chooses. */
+static size_t seeds_followers(const struct sx_view *view, const struct sx_session *session,
+                              struct sx_rect out[SX_FOLLOWERS])
+{
+    struct sx_rect pane[PANES];
+
+    (void)session;
+    panes_of(view, pane);
+    out[0] = pane[PANE_PAIR];
+    out[1] = pane[PANE_CURVE];
+    return pane[PANE_COUNTERS].w > 0 && pane[PANE_CURVE].w > 0 ? 2 : 0;
+}
+
 static void seeds_need(struct sx_view *view, const struct sx_session *session, struct sx_emit *emit)
 {
     struct seeds_state *state = view->state;
@@ -593,6 +606,7 @@ const struct sx_view_ops sx_view_seeds = {
     .n_keys = sizeof keys / sizeof *keys,
     .need = seeds_need,
     .draw = seeds_draw,
+    .followers = seeds_followers,
     .request = seeds_request,
     .title = sx_title_of_family,
     .data = seeds_data,

@@ -217,25 +217,43 @@ static void panes_of(const struct sx_view *view, struct sx_rect pane[2])
     sx_split_columns(body, 1, part, 2, pane);
 }
 
+/* The newest step logged and how many there will be; NAN: not known. */
+static void progress_of(const struct training_state *state, const struct sx_curves *curves,
+                        double *newest, double *total)
+{
+    const double *step = axis(state, curves, "step");
+
+    *newest = step && state->rows ? step[state->rows - 1] : NAN;
+    *total = sx_value_real_or(sx_value_get(curves->attributes, "steps"), NAN);
+}
+
+static bool running(const struct training_state *state, const struct sx_curves *curves)
+{
+    double newest, total;
+
+    progress_of(state, curves, &newest, &total);
+    return curves->growing && !(newest >= total);
+}
+
 static void plot_titles(const struct training_state *state, const struct sx_session *session,
                         char *title, size_t title_size, char *info, size_t info_size)
 {
     const struct sx_curves *curves = &session->curves;
-    const double *step = axis(state, curves, "step");
-    const double newest = step && state->rows ? step[state->rows - 1] : NAN;
-    const double total = sx_value_real_or(sx_value_get(curves->attributes, "steps"), NAN);
+    double newest, total;
     const struct metric *metric = &state->metric[state->list.cursor];
 
+    progress_of(state, curves, &newest, &total);
     snprintf(title, title_size, "%s%s", metric->name, state->log_y ? " · log" : "");
     if (isnan(newest))
         snprintf(info, info_size, "no step yet");
+    else if (newest >= total)
+        snprintf(info, info_size, "finished: %.0f steps", newest);
     else if (isnan(total))
-        snprintf(info, info_size, "step %.0f%s", newest, curves->growing ? " · ◐ growing" : "");
+        snprintf(info, info_size, "%sstep %.0f", curves->growing ? "◐ running: " : "", newest);
+    else if (curves->growing)
+        snprintf(info, info_size, "◐ running: step %.0f of %.0f", newest, total);
     else
-        snprintf(info, info_size, "step %.0f of %.0f%s", newest, total,
-                 newest >= total   ? " · finished"
-                 : curves->growing ? " · ◐ growing"
-                                   : " · not growing");
+        snprintf(info, info_size, "stopped at step %.0f of %.0f", newest, total);
 }
 
 static void draw_plot(struct sx_canvas *cv, const struct sx_view *view,
@@ -262,7 +280,7 @@ static void draw_plot(struct sx_canvas *cv, const struct sx_view *view,
         .n_series = metric->n,
         .log_y = state->log_y,
         .x_label = "step",
-        .has_marker = session->curves.growing && step && state->rows > 0,
+        .has_marker = running(state, &session->curves),
         .marker = step && state->rows > 0 ? step[state->rows - 1] : 0,
     };
     sx_plot_draw(&body, &plot);
@@ -302,6 +320,18 @@ static void training_draw(const struct sx_view *view, const struct sx_session *s
     struct sx_canvas right = sx_canvas_sub(canvas, pane[1]);
     draw_plot(&right, view, session);
     sx_pane_divider(canvas, pane);
+}
+
+/* The plot, as long as there are metrics to move in beside it. */
+static size_t training_followers(const struct sx_view *view, const struct sx_session *session,
+                                 struct sx_rect out[SX_FOLLOWERS])
+{
+    struct sx_rect pane[2];
+
+    (void)session;
+    panes_of(view, pane);
+    out[0] = pane[1];
+    return pane[0].w > 0;
 }
 
 /* --- what is missing, and requests --------------------------------------------------------------
@@ -416,6 +446,7 @@ const struct sx_view_ops sx_view_training = {
     .n_keys = sizeof keys / sizeof *keys,
     .need = training_need,
     .draw = training_draw,
+    .followers = training_followers,
     .request = training_request,
     .title = training_title,
     .data = training_data,

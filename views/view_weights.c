@@ -93,13 +93,19 @@ static void draw_seeds(struct sx_canvas *cv, const struct sx_session *session)
     }
 }
 
+/* Rows below the histogram for the table of seeds; 0: there is no room. */
+static int seed_rows(const struct sx_session *session, int height)
+{
+    const int table = (int)session->family.n_seeds + 2;
+    return height >= table + 6 ? table : 0;
+}
+
 static void draw_alignment(struct sx_canvas *cv, const struct sx_view *view,
                            const struct sx_session *session, const struct sx_seed_latents *anchor)
 {
     double bin[BINS_SHOWN];
     char title[96], info[64], seed[SX_SHORT_TEXT];
     const size_t F = (size_t)session->family.F;
-    const int table = (int)session->family.n_seeds + 2;
 
     snprintf(title, sizeof title, "alignment · seed %s", sx_seed_text(seed, anchor->seed));
     if (session->settings.alive > -1)
@@ -109,7 +115,7 @@ static void draw_alignment(struct sx_canvas *cv, const struct sx_view *view,
     else
         snprintf(info, sizeof info, "no cut: all %zu", F);
     struct sx_canvas body = sx_frame(cv, title, info, view->focus == 0);
-    const int below = body.h >= table + 6 ? table : 0;
+    const int below = seed_rows(session, body.h);
     struct sx_canvas plot =
         sx_canvas_sub(&body, (struct sx_rect){1, 0, body.w - 2, body.h - below});
     const struct sx_histogram hist = histogram_of(session, anchor, plot.w, bin);
@@ -187,6 +193,16 @@ static void weights_draw(const struct sx_view *view, const struct sx_session *se
         draw_norms(&right, view, session, anchor);
     }
     sx_pane_divider(canvas, pane);
+}
+
+/* The plots follow the seed that the table chooses. */
+static size_t weights_followers(const struct sx_view *view, const struct sx_session *session,
+                                struct sx_rect out[SX_FOLLOWERS])
+{
+    panes_of(view, out);
+    const int below = out[0].w > 0 ? seed_rows(session, out[0].h - 1) : 0;
+    out[0].h -= below;
+    return below == 0 ? 0 : out[1].w > 0 ? 2 : 1;
 }
 
 static void weights_need(struct sx_view *view, const struct sx_session *session,
@@ -321,6 +337,7 @@ const struct sx_view_ops sx_view_weights = {
     .n_keys = sizeof keys / sizeof *keys,
     .need = weights_need,
     .draw = weights_draw,
+    .followers = weights_followers,
     .request = weights_request,
     .title = sx_title_of_family,
     .data = weights_data,

@@ -619,6 +619,18 @@ static void workspace_draw(const struct sx_view *view, const struct sx_session *
     sx_pane_divider(canvas, pane);
 }
 
+/* The family beside the list, as long as the cursor is in the list. */
+static size_t workspace_followers(const struct sx_view *view, const struct sx_session *session,
+                                  struct sx_rect out[SX_FOLLOWERS])
+{
+    struct sx_rect pane[2];
+
+    (void)session;
+    panes_of(view, pane);
+    out[0] = pane[1];
+    return view->focus == 0 && pane[1].w > 0;
+}
+
 static void workspace_need(struct sx_view *view, const struct sx_session *session,
                            struct sx_emit *emit)
 {
@@ -875,6 +887,7 @@ const struct sx_view_ops sx_view_workspace = {
     .n_keys = sizeof keys / sizeof *keys,
     .need = workspace_need,
     .draw = workspace_draw,
+    .followers = workspace_followers,
     .request = workspace_request,
     .title = workspace_title,
     .data = workspace_data,

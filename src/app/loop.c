@@ -12,20 +12,27 @@
 #include "shell.h"
 
 static const double progress_interval = 0.1; /* s: ten updates a second at most */
+static const double rest_interval = 0.4;     /* s without a key: the cursor has come to rest */
+
+static double sooner(double left, double until)
+{
+    until = until > 0 ? until : 0;
+    return left < 0 || until < left ? until : left;
+}
 
 /* Seconds to sleep at most; < 0: until something happens. */
-static double time_to_sleep(const struct sx_shell *shell, double now, double last_refresh)
+static double time_to_sleep(const struct sx_shell *shell, double last_refresh, double last_key)
 {
+    const double now = sx_clock();
     const double refresh = sx_shell_refresh_interval(shell);
     double left = -1;
 
     if (sx_shell_busy(shell))
         left = progress_interval;
-    if (refresh > 0) {
-        double until = last_refresh + refresh - now;
-        until = until > 0 ? until : 0;
-        left = left < 0 || until < left ? until : left;
-    }
+    if (refresh > 0)
+        left = sooner(left, last_refresh + refresh - now);
+    if (sx_shell_moving(shell))
+        left = sooner(left, last_key + rest_interval - now);
     return left;
 }
 
@@ -49,6 +56,7 @@ static enum sx_status loop(struct sx_shell *shell, struct sx_term *term, struct 
 {
     double last_refresh = sx_clock();
     double last_draw = 0;
+    double last_key = 0;
 
     while (!sx_shell_quits(shell)) {
         struct sx_key key;
@@ -60,6 +68,7 @@ static enum sx_status loop(struct sx_shell *shell, struct sx_term *term, struct 
             sx_shell_key(shell, key);
             sx_shell_settle(shell);
             pressed = true;
+            last_key = sx_clock();
         }
         if (sx_shell_quits(shell))
             break;
@@ -67,13 +76,17 @@ static enum sx_status loop(struct sx_shell *shell, struct sx_term *term, struct 
             sx_shell_refresh(shell);
             last_refresh = sx_clock();
         }
+        if (sx_shell_moving(shell) && sx_clock() - last_key >= rest_interval) {
+            sx_shell_rest(shell);
+            last_draw = sx_clock(); /* what is asked for now mostly comes before it must be drawn */
+        }
         sx_shell_settle(shell);
         /* Jobs that end in quick succession must not draw more often than eyes can use. */
         if (pressed || !sx_shell_busy(shell) || sx_clock() - last_draw >= progress_interval) {
             sx_shell_draw(shell);
             last_draw = sx_clock();
         }
-        SX_TRY(wait_for_events(shell, term, time_to_sleep(shell, sx_clock(), last_refresh), err));
+        SX_TRY(wait_for_events(shell, term, time_to_sleep(shell, last_refresh, last_key), err));
     }
     return SX_OK;
 }

@@ -94,6 +94,8 @@ static void fit_views(struct sx_shell *shell)
         shell->slots[i].view.height = h > 3 ? h - 3 : 0;
         shell->slots[i].asked = false; /* a larger screen may show what was not asked for */
     }
+    sx_shell_rest(shell);
+    shell->n_followers = 0;
     shell->dirty = true;
 }
 
@@ -137,6 +139,7 @@ void sx_shell_free(struct sx_shell *shell)
     sx_keymap_free(shell->keymap);
     sx_run_free(shell->run);
     sx_screen_free(shell->screen);
+    sx_screen_free(shell->rested);
     sx_free(shell);
 }
 
@@ -157,6 +160,18 @@ static void carry_out(struct sx_shell *shell, struct sx_emit *emit)
     emit->lines = NULL;
 }
 
+/* From line to line; left and right move sliders. */
+static bool moves_cursor(const char *request)
+{
+    static const char *const moves[] = {"down",      "up",      "page-down", "page-up",
+                                        "half-down", "half-up", "first",     "last"};
+
+    for (size_t i = 0; i < sizeof moves / sizeof *moves; i++)
+        if (strcmp(request, moves[i]) == 0)
+            return true;
+    return false;
+}
+
 bool sx_shell_offer(struct sx_shell *shell, const struct sx_view_request *request)
 {
     struct view_slot *slot = sx_shell_slot(shell);
@@ -166,6 +181,7 @@ bool sx_shell_offer(struct sx_shell *shell, const struct sx_view_request *reques
     if (!slot->view.ops->request)
         return false;
     taken = slot->view.ops->request(&slot->view, sx_shell_session(shell), request, &emit);
+    shell->moved |= taken && moves_cursor(request->name);
     carry_out(shell, &emit);
     if (taken)
         shell->dirty = true;
@@ -186,6 +202,7 @@ static bool offer_text(struct sx_shell *shell, const char *name, const char *tex
 
 static void show(struct sx_shell *shell, size_t index)
 {
+    sx_shell_rest(shell);
     shell->current = index;
     shell->slots[index].asked = false;
     shell->key_state = (struct sx_key_state){0};
@@ -250,6 +267,59 @@ struct sx_value *sx_shell_data(struct sx_shell *shell)
     return slot->view.ops->data(&slot->view, sx_shell_session(shell));
 }
 
+/* --- rest --------------------------------------------------------------------------------------
+ */
+
+size_t sx_shell_followers(struct sx_shell *shell, struct sx_rect out[SX_FOLLOWERS])
+{
+    const struct sx_view *view = &sx_shell_slot(shell)->view;
+
+    return view->ops->followers ? view->ops->followers(view, sx_shell_session(shell), out) : 0;
+}
+
+bool sx_shell_followers_in_place(struct sx_shell *shell)
+{
+    struct sx_rect now[SX_FOLLOWERS];
+    const size_t n = sx_shell_followers(shell, now);
+
+    if (n == 0 || n != shell->n_followers || shell->rested_view != shell->current ||
+        shell->rested_focus != sx_shell_slot(shell)->view.focus)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        const struct sx_rect then = shell->follower[i];
+        if (now[i].x != then.x || now[i].y != then.y || now[i].w != then.w || now[i].h != then.h)
+            return false;
+    }
+    return true;
+}
+
+bool sx_shell_moving(const struct sx_shell *shell)
+{
+    return shell->moving;
+}
+
+void sx_shell_rest(struct sx_shell *shell)
+{
+    struct view_slot *slot = sx_shell_slot(shell);
+
+    if (!shell->moving)
+        return;
+    shell->moving = slot->view.moving = false;
+    slot->asked = false;
+    shell->dirty = true;
+}
+
+/* After a key: does the cursor move, with its followers still in place? */
+static void watch_cursor(struct sx_shell *shell, uint64_t selection_before)
+{
+    const bool selected = sx_shell_session(shell)->revision[SX_SLOT_SELECTION] != selection_before;
+
+    if (!sx_shell_followers_in_place(shell))
+        sx_shell_rest(shell);
+    else if (selected || shell->moved)
+        shell->moving = sx_shell_slot(shell)->view.moving = true;
+}
+
 /* --- settling ----------------------------------------------------------------------------------
  */
 
@@ -289,6 +359,7 @@ void sx_shell_settle(struct sx_shell *shell)
 
 void sx_shell_wait(struct sx_shell *shell)
 {
+    sx_shell_rest(shell);
     for (int round = 0; round < SETTLE_ROUNDS; round++) {
         sx_shell_settle(shell);
         if (!sx_run_busy(shell->run) && !out_of_date(sx_shell_slot(shell), sx_shell_session(shell)))
@@ -596,6 +667,7 @@ static void normal_key(struct sx_shell *shell, struct sx_key key)
 void sx_shell_key(struct sx_shell *shell, struct sx_key key)
 {
     const uint64_t shown = sx_shell_session(shell)->revision[SX_SLOT_MESSAGE];
+    const uint64_t selection = sx_shell_session(shell)->revision[SX_SLOT_SELECTION];
 
     switch (key.code) {
     case SX_KEY_RESIZE:
@@ -613,6 +685,7 @@ void sx_shell_key(struct sx_shell *shell, struct sx_key key)
     default:
         break;
     }
+    shell->moved = false;
     if (shell->message_hidden != shown) {
         shell->message_hidden = shown; /* it has been read */
         shell->dirty = true;
@@ -625,6 +698,7 @@ void sx_shell_key(struct sx_shell *shell, struct sx_key key)
     } else {
         prompt_key(shell, key);
     }
+    watch_cursor(shell, selection);
 }
 
 /* --- lines -------------------------------------------------------------------------------------

@@ -35,7 +35,11 @@ enum sx_status sx_shell_theme(struct sx_shell *shell, const char *name,
 
 /* Take in what finished, and let the visible view ask for what it lacks. */
 void sx_shell_settle(struct sx_shell *shell);
-/* Settle until nothing runs and the view asks for nothing more. */
+/* Is the cursor under way, with a part of the screen still where it was? (view.h, `followers`.) The
+ * real terminal lets it come to rest when no key was pressed for a moment, all others at once. */
+bool sx_shell_moving(const struct sx_shell *shell);
+void sx_shell_rest(struct sx_shell *shell);
+/* Come to rest, then settle until nothing runs and the view asks for nothing more. */
 void sx_shell_wait(struct sx_shell *shell);
 /* Is anything under way that changes the screen by itself? */
 bool sx_shell_busy(const struct sx_shell *shell);

@@ -199,6 +199,32 @@ static void draw_keys(struct sx_shell *shell, struct sx_canvas *canvas, int y)
     sx_keybar(&right, 0, tail, n_tail);
 }
 
+/* While the cursor moves its followers stay as they were; at rest they are remembered. */
+static void keep_followers(struct sx_shell *shell)
+{
+    struct sx_screen *screen = shell->screen;
+
+    if (!sx_shell_followers_in_place(shell))
+        sx_shell_rest(shell);
+    shell->n_followers = sx_shell_followers(shell, shell->follower);
+    if (shell->n_followers == 0)
+        return;
+    if (!shell->rested)
+        shell->rested = sx_screen_new(screen->w, screen->h, screen->charset, screen->depth);
+    if (shell->rested->w != screen->w || shell->rested->h != screen->h)
+        sx_screen_resize(shell->rested, screen->w, screen->h);
+    shell->rested_view = shell->current;
+    shell->rested_focus = sx_shell_slot(shell)->view.focus;
+    for (size_t i = 0; i < shell->n_followers; i++) {
+        struct sx_rect part = shell->follower[i];
+        part.y++; /* the body begins below the breadcrumb */
+        if (shell->moving)
+            sx_screen_copy(screen, shell->rested, part);
+        else
+            sx_screen_copy(shell->rested, screen, part);
+    }
+}
+
 void sx_shell_compose(struct sx_shell *shell)
 {
     struct sx_canvas canvas;
@@ -207,11 +233,14 @@ void sx_shell_compose(struct sx_shell *shell)
 
     sx_screen_clear(shell->screen);
     canvas = sx_canvas_of(shell->screen);
-    if (sx_too_small(&canvas, MIN_WIDTH, MIN_HEIGHT))
+    if (sx_too_small(&canvas, MIN_WIDTH, MIN_HEIGHT)) {
+        shell->n_followers = 0;
         return;
+    }
     draw_crumbs(shell, &canvas);
     body = sx_canvas_sub(&canvas, (struct sx_rect){0, 1, canvas.w, canvas.h - 3});
     view->ops->draw(view, sx_shell_session(shell), &body);
+    keep_followers(shell);
     draw_keys(shell, &canvas, canvas.h - 2);
     draw_last_line(shell, &canvas, canvas.h - 1);
 }

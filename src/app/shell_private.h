@@ -40,6 +40,15 @@ struct sx_shell {
     const char *completion[COMPLETIONS];
     struct sx_key_state key_state;
 
+    /* The screen as it was drawn when the cursor last rested, and the parts of the body that follow
+     * it, with the view and the focus that they belong to. */
+    struct sx_screen *rested;
+    struct sx_rect follower[SX_FOLLOWERS];
+    size_t n_followers, rested_view;
+    int rested_focus;
+    bool moving;
+    bool moved; /* by the key just pressed */
+
     bool dirty, quit;
     bool quit_asked;         /* q was pressed while work ran: once more means it */
     uint64_t message_hidden; /* revision of the message that a key press put away */
@@ -55,6 +64,10 @@ void sx_shell_go_back(struct sx_shell *shell);
 void sx_shell_quit(struct sx_shell *shell);
 /* Work that the user waits for: a running or queued job of the compute lane. */
 const struct sx_job_info *sx_shell_work(const struct sx_shell *shell);
+/* The parts of the body that follow the cursor when it rests; how many. */
+size_t sx_shell_followers(struct sx_shell *shell, struct sx_rect out[SX_FOLLOWERS]);
+/* Are there any, where they were drawn last, in the same view with the same focus? */
+bool sx_shell_followers_in_place(struct sx_shell *shell);
 /* Draw the whole frame into shell->screen. */
 void sx_shell_compose(struct sx_shell *shell);
 /* Is the line for the program? Then *status is how it went. */

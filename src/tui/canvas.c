@@ -55,6 +55,17 @@ void sx_screen_clear(struct sx_screen *screen)
     screen->cursor_visible = false;
 }
 
+void sx_screen_copy(struct sx_screen *to, const struct sx_screen *from, struct sx_rect rect)
+{
+    const struct sx_rect r = sx_rect_intersect(rect, (struct sx_rect){0, 0, to->w, to->h});
+
+    SX_ASSERT(to->w == from->w && to->h == from->h);
+    for (int y = r.y; y < r.y + r.h; y++) {
+        const size_t at = (size_t)y * (size_t)to->w + (size_t)r.x;
+        memcpy(to->cells + at, from->cells + at, (size_t)r.w * sizeof *to->cells);
+    }
+}
+
 struct sx_canvas sx_canvas_of(struct sx_screen *screen)
 {
     return (struct sx_canvas){screen, screen->w, screen->h, 0, 0, {0, 0, screen->w, screen->h}};

@@ -3,10 +3,10 @@
  *   pty_bytes COLUMNSxROWS TEXT KEYS IDLE_S PROGRAM ARG…
  *
  * Starts PROGRAM, waits until its output contains TEXT and then pauses, presses each character of
- * KEYS and waits for the pause behind it, listens IDLE_S seconds more, and ends the program. One
- * line each:
+ * KEYS and waits for the pause behind it, then for what comes when the cursor rests, listens IDLE_S
+ * seconds more, and ends the program. One line each:
  *
- *   first BYTES     key C BYTES     idle BYTES     resident KB (the peak, Linux)
+ *   first BYTES     key C BYTES REST     idle BYTES     resident KB (the peak, Linux)
  *
  * The one place of the tests that must measure time: silence cannot be waited for otherwise. */
 #include <errno.h>
@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PAUSE_MS = 500, PATIENCE_MS = 30000, KEPT = 1 << 20 };
+enum { PAUSE_MS = 500, KEY_PAUSE_MS = 200, PATIENCE_MS = 30000, KEPT = 1 << 20 };
 
 static char seen[KEPT + 1];
 static size_t n_seen;
@@ -112,11 +112,13 @@ int main(int argc, char **argv)
     }
     printf("first %ld\n", first);
     for (const char *key = argv[3]; *key; key++) {
-        if (write(fd, key, 1) != 1 || (bytes = drain(fd, PAUSE_MS)) < 0) {
+        long rest;
+        if (write(fd, key, 1) != 1 || (bytes = drain(fd, KEY_PAUSE_MS)) < 0 ||
+            (rest = drain(fd, PAUSE_MS)) < 0) {
             fprintf(stderr, "pty_bytes: the program ended at key %c\n", *key);
             return 1;
         }
-        printf("key %c %ld\n", *key, bytes);
+        printf("key %c %ld %ld\n", *key, bytes, rest);
     }
     bytes = drain(fd, atoi(argv[4]) * 1000);
     printf("idle %ld\nresident %ld\n", bytes, peak_memory(pid));

@@ -8,22 +8,34 @@ make=$SX_BUILD/tests/make_topk_workspace
 [[ -x $pty && -x $make ]] || fail "$pty or $make is not built"
 "$make" "$TMP/grid" 32 512 >/dev/null || fail 'no workspace'
 
-# VIEW SIZE TEXT KEYS BUDGET: TEXT shows that the view is there; each key may cost BUDGET bytes.
+"$SEXTANT" train "$SX_SOURCE/examples/mnist/quick.yaml" --out "$TMP/run" --set epochs=1 \
+    >/dev/null 2>&1 || fail 'no training run'
+
+# VIEW SIZE TEXT KEYS BUDGET FOLDER: TEXT shows that the view is there; each key may cost BUDGET
+# bytes at once, and 8 KB more when the cursor has come to rest.
 measure() {
-    local report most first idle
-    report=$("$pty" "$2" "$3" "$4" 1 "$SEXTANT" --view "$1" "$TMP/grid") || fail "pty_bytes failed"
+    local report most rest first idle try
+    for try in 1 2 3; do # a machine that stalls runs a key and the rest after it together
+        report=$("$pty" "$2" "$3" "$4" 1 "$SEXTANT" --view "$1" "$6") || fail "pty_bytes failed"
+        most=$(awk '$1 == "key" && $3 > m {m = $3} END {print m + 0}' <<<"$report")
+        ((most > $5)) || break
+    done
     first=$(awk '$1 == "first" {print $2}' <<<"$report")
-    most=$(awk '$1 == "key" && $3 > m {m = $3} END {print m + 0}' <<<"$report")
+    rest=$(awk '$1 == "key" && $4 > m {m = $4} END {print m + 0}' <<<"$report")
     idle=$(awk '$1 == "idle" {print $2}' <<<"$report")
-    echo "$1 $2: first screen $first bytes, a key of \"$4\" at most $most, idle $idle"
-    ((most <= $5)) || fail "a key of $4 in $1 costs $most bytes, $5 are allowed"
-    ((first <= 16000)) || fail "the first screen of $1 costs $first bytes"
+    echo "$1 $2: first screen $first bytes, a key of \"$4\" at most $most, at rest $rest, idle $idle"
+    ((most <= $5)) || fail "a key of $4 in $1 at $2 costs $most bytes, $5 are allowed"
+    ((rest <= 8000)) || fail "rest after a key of $4 in $1 at $2 costs $rest bytes"
+    ((first <= 24000)) || fail "the first screen of $1 costs $first bytes"
     assert_eq 0 "$idle" "bytes while nothing happens in $1"
 }
 
-measure workspace 80x24 pythia jjkk 400
-measure workspace 200x50 pythia jj 8000
-measure features 80x24 badge jjjkk 400
-measure features 200x50 badge G 8000
-measure training 80x24 training j 400
-measure help 80x24 Everywhere jjkk 1500
+for size in 80x24 120x40 200x50; do
+    measure workspace "$size" pythia jk 400 "$TMP/grid"
+    measure features "$size" ○○ jjk 400 "$TMP/run"
+    measure training "$size" finished jj 400 "$TMP/run"
+    measure weights "$size" median jj 400 "$TMP/run"
+    measure seeds "$size" anchored jj 400 "$TMP/run"
+done
+measure features 200x50 ○○ G 8000 "$TMP/run"
+measure help 80x24 Everywhere jjkk 400 "$TMP/grid"

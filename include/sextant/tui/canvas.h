@@ -47,6 +47,8 @@ struct sx_screen *sx_screen_new(int w, int h, enum sx_charset charset, enum sx_d
 void sx_screen_free(struct sx_screen *screen);                 /* NULL is fine */
 void sx_screen_resize(struct sx_screen *screen, int w, int h); /* contents are lost */
 void sx_screen_clear(struct sx_screen *screen);
+/* The cells of `rect` as they stand in `from`, a screen of the same size. */
+void sx_screen_copy(struct sx_screen *to, const struct sx_screen *from, struct sx_rect rect);
 
 struct sx_canvas {
     struct sx_screen *screen; /* borrowed */

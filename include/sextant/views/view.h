@@ -32,6 +32,7 @@ struct sx_view {
     const struct sx_view_env *env;
     int width, height; /* of the body: the screen without breadcrumb, key bar and message line */
     int focus;         /* pane with the focus, 0 … ops->n_panes - 1 */
+    bool moving;       /* the cursor has not come to rest: see ops->followers */
     void *state;       /* ops->state_size zeroed bytes, owned by the app */
 };
 
@@ -61,6 +62,8 @@ struct sx_view_request {
     int x, y;         /* mouse position within the body; -1: not a mouse request */
 };
 
+enum { SX_FOLLOWERS = 2 };
+
 struct sx_view_ops {
     const char *name; /* "features": `sextant view features`, `:view features` */
     const char *help; /* one line */
@@ -78,6 +81,12 @@ struct sx_view_ops {
     /* Draw the body. Must not allocate. Puts the hardware cursor on the selection. */
     void (*draw)(const struct sx_view *view, const struct sx_session *session,
                  struct sx_canvas *canvas);
+    /* Parts of the body that follow the cursor only when it rests, because they are much to send
+     * for every line passed on the way (the card beside a table). While the cursor moves the app
+     * leaves there what was drawn last, whatever `draw` draws, and `need` should not ask for what
+     * only they show. Returns how many there are at present; NULL: never any. */
+    size_t (*followers)(const struct sx_view *view, const struct sx_session *session,
+                        struct sx_rect out[SX_FOLLOWERS]);
     /* Returns false when the request is not for this view (the app's generic handling follows). */
     bool (*request)(struct sx_view *view, const struct sx_session *session,
                     const struct sx_view_request *request, struct sx_emit *emit);
