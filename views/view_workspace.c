@@ -240,6 +240,10 @@ static void make_list(struct list_table *list, const struct sx_view *view,
 enum member_column {
     MEMBER_SEED,
     MEMBER_FILE,
+    MEMBER_EPOCH,
+    MEMBER_MSE,
+    MEMBER_L0,
+    MEMBER_ALIVE,
     MEMBER_K,
     MEMBER_LATENTS,
     MEMBER_DEAD,
@@ -252,6 +256,10 @@ enum member_column {
 static const struct sx_view_column member_columns[MEMBER_COLUMNS] = {
     [MEMBER_SEED] = {"seed", {.title = "seed", .width = 4, .align = SX_RIGHT}},
     [MEMBER_FILE] = {"file", {.title = "file", .width = 14, .weight = 1}},
+    [MEMBER_EPOCH] = {"epoch", {.title = "epoch", .width = 5, .align = SX_RIGHT}},
+    [MEMBER_MSE] = {"mse", {.title = "MSE", .width = 6, .align = SX_RIGHT}},
+    [MEMBER_L0] = {"l0", {.title = "L0", .width = 5, .align = SX_RIGHT}},
+    [MEMBER_ALIVE] = {"alive", {.title = "alive", .width = 5, .align = SX_RIGHT}},
     [MEMBER_K] = {"k", {.title = "k", .width = 4, .align = SX_RIGHT}},
     [MEMBER_LATENTS] = {"latents", {.title = "F", .width = 6, .align = SX_RIGHT}},
     [MEMBER_DEAD] = {"dead", {.title = "dead", .width = 5, .align = SX_RIGHT}},
@@ -290,6 +298,46 @@ static void member_measure(const struct member_table *members, size_t row, int i
         sx_cell_printf(out, SX_STYLE_NUMBER, "%llu", (unsigned long long)stats->dead_tiny);
 }
 
+/* What the file says of the end of its training. */
+static void member_training(const struct sx_sae_info *info, int id, bool ascii,
+                            struct sx_table_cell *out)
+{
+    const struct sx_sae_training *end = &info->training;
+    const bool known = end->steps > 0;
+
+    switch (id) {
+    case MEMBER_EPOCH:
+        sx_number(out->buffer, sizeof out->buffer, known ? end->epochs : NAN, ascii);
+        break;
+    case MEMBER_MSE:
+        sx_fraction(out->buffer, sizeof out->buffer, known ? end->mse : NAN, 4, ascii);
+        break;
+    case MEMBER_L0:
+        if (known && !isnan(end->l0))
+            snprintf(out->buffer, sizeof out->buffer, "%.1f", end->l0);
+        else
+            snprintf(out->buffer, sizeof out->buffer, "–");
+        break;
+    default:
+        if (known && !isnan(end->dead) && info->dict_size > 0)
+            snprintf(out->buffer, sizeof out->buffer, "%.0f%%",
+                     100 * (1 - end->dead / (double)info->dict_size));
+        else
+            snprintf(out->buffer, sizeof out->buffer, "–");
+        break;
+    }
+    sx_cell_text(out, known ? SX_STYLE_NUMBER : SX_STYLE_DIM, out->buffer);
+}
+
+/* Our own files tell how training ended; for a family of others the columns would be empty. */
+static bool tells_training(const struct sx_session *session, const struct sx_family *family)
+{
+    for (size_t m = 0; m < family->n_members; m++)
+        if (session->workspace.entries[family->members[m]].info.format == SX_SAE_SEXTANT)
+            return true;
+    return false;
+}
+
 static void member_cell(const void *ctx, size_t row, int column, struct sx_table_cell *out)
 {
     const struct member_table *members = ctx;
@@ -304,6 +352,12 @@ static void member_cell(const void *ctx, size_t row, int column, struct sx_table
         break;
     case MEMBER_FILE:
         sx_cell_text(out, SX_STYLE_TEXT, entry->label + members->common);
+        break;
+    case MEMBER_EPOCH:
+    case MEMBER_MSE:
+    case MEMBER_L0:
+    case MEMBER_ALIVE:
+        member_training(&entry->info, (int)id, members->ascii, out);
         break;
     case MEMBER_K:
         if (entry->info.k > 0)
@@ -362,8 +416,17 @@ static void make_members(struct member_table *members, const struct sx_view *vie
         .ascii = ascii,
         .common = family->n_members > 0 ? common_folder(session, family) : 0,
     };
-    const int n = sx_view_columns(view, "members", member_columns, MEMBER_COLUMNS, members->columns,
-                                  members->id);
+    const bool trained = tells_training(session, family);
+    const int known = sx_view_columns(view, "members", member_columns, MEMBER_COLUMNS,
+                                      members->columns, members->id);
+    int n = 0;
+    for (int i = 0; i < known; i++) {
+        const int id = members->id[i];
+        if (!trained && id >= MEMBER_EPOCH && id <= MEMBER_ALIVE)
+            continue;
+        members->columns[n] = members->columns[i];
+        members->id[n++] = id;
+    }
     members->table = (struct sx_table){
         .columns = members->columns,
         .n_columns = n,

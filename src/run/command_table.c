@@ -241,12 +241,13 @@ static const struct sx_command table[] = {
         .group = "SAEs",
         .help = "what SAE files say and measure: format, shapes, norms, alignment, dead latents",
         .details = "A folder is searched recursively; files that claim to be an SAE and cannot be "
-                   "read are listed with the reason. A path that names one broken file is an "
-                   "error. The decoder constraint is measured on the weights.",
+                   "read are listed with the reason. A path that names one broken file, or a "
+                   "folder without any that can be read, is an error. The decoder constraint is "
+                   "measured on the weights.",
         .example = "sextant info runs/mnist --json",
         PARAMS(info_params),
         .lane = SX_LANE_COMPUTE,
-        .flags = CLI | PROMPT,
+        .flags = CLI | PROMPT | SX_CMD_TABLE,
         .run = sx_cmd_info_run,
         .print = sx_cmd_info_print,
     },
@@ -257,7 +258,7 @@ static const struct sx_command table[] = {
         .example = "sextant compare ae.pt ae.safetensors",
         PARAMS(compare_params),
         .lane = SX_LANE_COMPUTE,
-        .flags = CLI | PROMPT,
+        .flags = CLI | PROMPT | SX_CMD_TABLE,
         .run = sx_cmd_compare_run,
         .print = sx_cmd_compare_print,
     },

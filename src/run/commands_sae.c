@@ -1,6 +1,7 @@
 /* info, compare, convert, encode: one SAE at a time, or two. */
 #include "commands_private.h"
 
+#include <math.h>
 #include <string.h>
 #include <strings.h>
 
@@ -59,9 +60,10 @@ static bool was_named(const struct sx_value *paths, const struct sx_entry *entry
     return false;
 }
 
+/* Files that can be read and, with the reason in `error`, those that cannot; *read counts the
+ * former. */
 static enum sx_status info_entries(struct sx_job *job, const struct sx_workspace *workspace,
-                                   struct sx_value *files, struct sx_value *problems,
-                                   struct sx_error *err)
+                                   struct sx_value *files, size_t *read, struct sx_error *err)
 {
     const struct sx_value *paths = sx_value_get(job->args, "path");
     for (size_t i = 0; i < workspace->n_entries; i++) {
@@ -71,13 +73,14 @@ static enum sx_status info_entries(struct sx_job *job, const struct sx_workspace
         SX_TRY(sx_task_step(&job->task, i, workspace->n_entries));
         if (entry->kind == SX_ENTRY_SAE && describe_entry(entry, &described, &why) == SX_OK) {
             sx_value_append(files, described);
+            ++*read;
             continue;
         }
         if (entry->kind != SX_ENTRY_SAE && entry->kind != SX_ENTRY_PROBLEM)
             continue;
         if (was_named(paths, entry))
             return sx_fail(err, why.status, "%s", why.message);
-        sx_value_append(problems, describe_problem(entry, &why));
+        sx_value_append(files, describe_problem(entry, &why));
     }
     return SX_OK;
 }
@@ -93,35 +96,79 @@ static const char **path_array(const struct sx_value *list, size_t *n)
 }
 
 static enum sx_status nothing_read(const struct sx_workspace *workspace,
-                                   const struct sx_value *problems, struct sx_error *err)
+                                   const struct sx_value *files, struct sx_error *err)
 {
-    const size_t n = sx_value_count(problems);
+    const size_t n = sx_value_count(files);
     if (n == 0)
         return sx_fail(err, SX_ERR_NOTFOUND, "%s: no SAE here", workspace->root);
-    const char *why = sx_value_string_or(sx_value_get(sx_value_item(problems, 0), "error"), "");
+    const char *why = sx_value_string_or(sx_value_get(sx_value_item(files, 0), "error"), "");
     if (n == 1)
         return sx_fail(err, SX_ERR_FORMAT, "%s", why);
     return sx_fail(err, SX_ERR_FORMAT, "%s (and %zu more files that cannot be read)", why, n - 1);
 }
 
+/* One flat line a file, for --csv: from → column. */
+static struct sx_value *info_rows(const struct sx_value *files)
+{
+    static const char *const columns[][2] = {
+        {"path", "path"},
+        {"format", "format"},
+        {"arch", "arch"},
+        {"activation_dim", "activation_dim"},
+        {"dict_size", "dict_size"},
+        {"k", "k"},
+        {"seed", "seed"},
+        {"penalty", "penalty"},
+        {"lambda", "lambda"},
+        {"decoder_constraint", "decoder_constraint"},
+        {"hook", "hook"},
+        {"encoder_norm.mean", "encoder_norm_mean"},
+        {"decoder_norm.mean", "decoder_norm_mean"},
+        {"alignment.mean", "alignment_mean"},
+        {"alignment.median", "alignment_median"},
+        {"alignment.count_over_0.95", "alignment_over_0.95"},
+        {"dead", "dead"},
+        {"dead_tiny", "dead_tiny"},
+        {"error", "error"},
+    };
+    struct sx_value *rows = sx_value_list();
+    for (size_t i = 0; i < sx_value_count(files); i++) {
+        const struct sx_value *file = sx_value_item(files, i);
+        struct sx_value *row = sx_value_append(rows, sx_value_map());
+        for (size_t c = 0; c < sizeof columns / sizeof *columns; c++) {
+            const char *dot = strchr(columns[c][0], '.');
+            char *head = sx_xstrndup(columns[c][0],
+                                     dot ? (size_t)(dot - columns[c][0]) : strlen(columns[c][0]));
+            const struct sx_value *value = sx_value_get(file, head);
+            if (dot)
+                value = sx_value_get(value, dot + 1);
+            const bool known = value && (sx_value_kind(value) != SX_VALUE_REAL ||
+                                         isfinite(sx_value_real_or(value, NAN)));
+            sx_value_set(row, columns[c][1], known ? sx_value_dup(value) : sx_value_null());
+            sx_free(head);
+        }
+        sx_document_int(row, "warnings", (int64_t)sx_value_count(sx_value_get(file, "warnings")));
+    }
+    return rows;
+}
+
 SX_RUN(info)
 {
+    size_t read = 0;
     size_t n = 0;
     const char **paths = path_array(sx_value_get(job->args, "path"), &n);
     struct sx_workspace workspace = {0};
     struct sx_value *document = sx_document_new();
     struct sx_value *files = sx_value_set(document, "files", sx_value_list());
-    struct sx_value *problems = sx_value_list();
     enum sx_status status = sx_workspace_scan(paths, n, &job->task, &workspace, err);
     if (status == SX_OK)
-        status = info_entries(job, &workspace, files, problems, err);
-    if (status == SX_OK && sx_value_count(files) == 0)
-        status = nothing_read(&workspace, problems, err);
+        status = info_entries(job, &workspace, files, &read, err);
+    if (status == SX_OK && read == 0)
+        status = nothing_read(&workspace, files, err);
     if (status == SX_OK) {
-        sx_value_set(document, "problems", problems);
+        sx_value_set(document, "rows", info_rows(files));
         job->document = document;
     } else {
-        sx_value_free(problems);
         sx_value_free(document);
     }
     sx_workspace_release(&workspace);
@@ -179,6 +226,11 @@ SX_PRINT(info)
     const struct sx_value *files = sx_value_get(document, "files");
     for (size_t i = 0; i < sx_value_count(files); i++) {
         const struct sx_value *file = sx_value_item(files, i);
+        const char *problem = sx_value_string_or(sx_value_get(file, "error"), NULL);
+        if (problem) {
+            sx_str_printf(out, "%s! %s\n", i ? "\n" : "", problem);
+            continue;
+        }
         sx_str_printf(out, "%s%s\n", i ? "\n" : "",
                       sx_value_string_or(sx_value_get(file, "path"), ""));
         print_fields(file, "", out);
@@ -187,14 +239,37 @@ SX_PRINT(info)
         for (size_t w = 0; w < sx_value_count(warnings); w++)
             sx_str_printf(out, "  ! %s\n", sx_value_string_or(sx_value_item(warnings, w), ""));
     }
-    const struct sx_value *problems = sx_value_get(document, "problems");
-    for (size_t i = 0; i < sx_value_count(problems); i++)
-        sx_str_printf(out, "%s! %s\n", i == 0 && sx_value_count(files) ? "\n" : "",
-                      sx_value_string_or(sx_value_get(sx_value_item(problems, i), "error"), ""));
 }
 
 /* --- compare ------------------------------------------------------------------------------------
  */
+
+static struct sx_value *flat_shape(const struct sx_value *shape)
+{
+    struct sx_str text = SX_STR_INIT;
+    for (size_t d = 0; d < sx_value_count(shape); d++)
+        sx_str_printf(&text, "%s%lld", d ? "x" : "",
+                      (long long)sx_value_int_or(sx_value_item(shape, d), 0));
+    struct sx_value *flat = sx_value_string(text.data);
+    sx_str_release(&text);
+    return flat;
+}
+
+/* One flat line a tensor, for --csv. */
+static struct sx_value *compare_rows(const struct sx_value *tensors)
+{
+    struct sx_value *rows = sx_value_list();
+    for (size_t i = 0; i < sx_value_count(tensors); i++) {
+        const struct sx_value *tensor = sx_value_item(tensors, i);
+        const struct sx_value *max_abs = sx_value_get(tensor, "max_abs");
+        struct sx_value *row = sx_value_append(rows, sx_value_map());
+        sx_document_text(row, "tensor", sx_value_key(tensors, i));
+        sx_value_set(row, "max_abs", max_abs ? sx_value_dup(max_abs) : sx_value_null());
+        sx_value_set(row, "a_shape", flat_shape(sx_value_get(tensor, "a_shape")));
+        sx_value_set(row, "b_shape", flat_shape(sx_value_get(tensor, "b_shape")));
+    }
+    return rows;
+}
 
 SX_RUN(compare)
 {
@@ -215,6 +290,7 @@ SX_RUN(compare)
         for (size_t i = 0; i < sx_value_count(compared); i++)
             sx_value_set(job->document, sx_value_key(compared, i),
                          sx_value_dup(sx_value_item(compared, i)));
+        sx_value_set(job->document, "rows", compare_rows(sx_value_get(job->document, "tensors")));
     }
     sx_value_free(compared);
     sx_sae_unref(a);

@@ -90,12 +90,26 @@ static void read_numbers(const struct sx_value *extra, struct sx_sae_info *info)
     }
 }
 
+static void read_training(const struct sx_value *extra, struct sx_sae_info *info)
+{
+    const int64_t steps = sx_value_int_or(sx_value_get(extra, "train.steps"), 0);
+    info->training = (struct sx_sae_training){
+        .steps = steps > 0 ? (uint64_t)steps : 0,
+        .epochs = sx_value_real_or(sx_value_get(extra, "train.epochs"), NAN),
+        .mse = sx_value_real_or(sx_value_get(extra, "train.mse"), NAN),
+        .l0 = sx_value_real_or(sx_value_get(extra, "train.l0"), NAN),
+        .dead = sx_value_real_or(sx_value_get(extra, "train.dead"), NAN),
+        .alignment = sx_value_real_or(sx_value_get(extra, "train.alignment"), NAN),
+    };
+}
+
 static enum sx_status describe(const struct sx_sae_source *s, struct sx_sae_info *info,
                                struct sx_sae_layout *layout, struct sx_error *err)
 {
     const struct sx_value *extra = sx_tensor_file_extra(s->tensors);
     SX_TRY(read_words(s, info, err));
     read_numbers(extra, info);
+    read_training(extra, info);
     sx_info_set(&info->hook, sx_value_string_or(sx_value_get(extra, "hook"), NULL));
     sx_info_set(&info->model, sx_value_string_or(sx_value_get(extra, "model"), NULL));
     sx_info_set(&info->variant, sx_value_string_or(sx_value_get(extra, "variant"), NULL));

@@ -158,6 +158,20 @@ static void describe_stats(struct sx_value *v, const struct sx_sae_stats *s)
     sx_value_set(v, "fingerprint", sx_value_string(s->fingerprint));
 }
 
+static struct sx_value *describe_training_end(const struct sx_sae_training *end)
+{
+    if (end->steps == 0)
+        return sx_value_null();
+    struct sx_value *v = sx_value_map();
+    sx_value_set(v, "steps", count(end->steps));
+    sx_value_set(v, "epochs", sx_value_real(end->epochs));
+    sx_value_set(v, "mse", sx_value_real(end->mse));
+    sx_value_set(v, "l0", sx_value_real(end->l0));
+    sx_value_set(v, "dead", isnan(end->dead) ? sx_value_null() : sx_value_int((int64_t)end->dead));
+    sx_value_set(v, "alignment", sx_value_real(end->alignment));
+    return v;
+}
+
 static void describe_training(struct sx_value *v, const struct sx_sae_info *info,
                               const struct sx_sae_stats *stats)
 {
@@ -179,6 +193,7 @@ static void describe_training(struct sx_value *v, const struct sx_sae_info *info
     sx_value_set(v, "layer", known_int(info->layer));
     sx_value_set(v, "model", sx_value_string(info->model));
     sx_value_set(v, "library_class", sx_value_string(info->library_class));
+    sx_value_set(v, "training", describe_training_end(&info->training));
 }
 
 static void describe_use(struct sx_value *v, const struct sx_sae_info *info)

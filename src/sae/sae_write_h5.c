@@ -36,6 +36,14 @@ static struct sx_value *h5_attributes(const struct sx_sae_info *info)
         sx_value_set(v, "image_width", sx_value_int((int64_t)info->image_width));
         sx_value_set(v, "image_height", sx_value_int((int64_t)info->image_height));
     }
+    if (info->training.steps > 0) {
+        sx_value_set(v, "train.steps", sx_value_int((int64_t)info->training.steps));
+        sx_set_real(v, "train.epochs", info->training.epochs);
+        sx_set_real(v, "train.mse", info->training.mse);
+        sx_set_real(v, "train.l0", info->training.l0);
+        sx_set_real(v, "train.dead", info->training.dead);
+        sx_set_real(v, "train.alignment", info->training.alignment);
+    }
     sx_set_string(v, "name", info->name);
     sx_set_string(v, "hook", info->hook);
     sx_set_string(v, "model", info->model);

@@ -18,9 +18,10 @@
 #include "sextant/sae/sae.h"
 #include "train_private.h"
 
-enum { METRICS = 7, MAX_PAIRS = SX_TRAIN_MAX_SEEDS * (SX_TRAIN_MAX_SEEDS - 1) / 2 };
+enum { MAX_PAIRS = SX_TRAIN_MAX_SEEDS * (SX_TRAIN_MAX_SEEDS - 1) / 2 };
 
 /* In the order of struct sx_train_metrics. */
+enum metric { LOSS, MSE, SPARSITY, PENALTY, L0, DEAD, ALIGNMENT, METRICS };
 static const char *const metric_names[METRICS] = {"loss", "mse",  "sparsity", "penalty",
                                                   "l0",   "dead", "alignment"};
 
@@ -386,6 +387,22 @@ static char *variant_of(const struct run *run)
     return sx_str_take(&s);
 }
 
+/* The last step is always logged: its row of the curve tells how training ended. */
+static struct sx_sae_training training_end(const struct run *run, size_t s)
+{
+    const struct sx_train_curve *curve = &run->curve;
+    if (curve->rows == 0)
+        return (struct sx_sae_training){0};
+    const double *row = curve->values + (curve->rows - 1) * curve->columns;
+    const double *m = row + 2 + s * METRICS;
+    return (struct sx_sae_training){.steps = run->step,
+                                    .epochs = row[1],
+                                    .mse = m[MSE],
+                                    .l0 = m[L0],
+                                    .dead = m[DEAD],
+                                    .alignment = m[ALIGNMENT]};
+}
+
 static void fill_info(const struct run *run, size_t s, char *name, char *variant,
                       struct sx_sae_info *info)
 {
@@ -408,6 +425,7 @@ static void fill_info(const struct run *run, size_t s, char *name, char *variant
     info->has_bias = c->b_enc || c->b_dec;
     info->image_width = run->data.image_width;
     info->image_height = run->data.image_height;
+    info->training = training_end(run, s);
 }
 
 static struct sx_value *sae_attributes(const struct run *run)
@@ -416,7 +434,6 @@ static struct sx_value *sae_attributes(const struct run *run)
     char *text = sx_train_config_text(run->config);
     sx_value_set(map, "train.config", sx_value_string(text));
     sx_value_set(map, "train.code_version", sx_value_string(SX_VERSION));
-    sx_value_set(map, "train.steps", sx_value_int((int64_t)run->step));
     sx_value_set(map, "train.samples", sx_value_int((int64_t)run->data.n));
     sx_value_set(map, "train.data_seed", sx_value_int(run->config->data_seed));
     sx_free(text);

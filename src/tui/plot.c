@@ -49,7 +49,8 @@ const char *sx_fraction(char *buf, size_t size, double value, int digits, bool a
         return sx_number(buf, size, value, ascii);
     char text[64];
     snprintf(text, sizeof text, "%.*f", digits, value);
-    const char *sign = text[0] == '-' ? "-" : "";
+    /* What rounds to zero has no sign. */
+    const char *sign = text[0] == '-' && text[strspn(text, "-0.")] != '\0' ? "-" : "";
     const char *rest = text + (text[0] == '-');
     if (rest[0] == '0' && rest[1] == '.')
         rest++;
@@ -289,6 +290,17 @@ static struct area make_area(const struct sx_canvas *cv, bool legend)
     return a;
 }
 
+/* A number that the axis has room for: with fewer digits rather than cut. */
+static const char *axis_number(char *buf, size_t size, double value)
+{
+    sx_number(buf, size, value, true);
+    for (int digits = 3; digits > 0 && sx_text_width(buf) >= AXIS_WIDTH; digits--) {
+        snprintf(buf, size, "%.*g", digits, value);
+        tidy_exponent(buf);
+    }
+    return buf;
+}
+
 static void draw_axes(struct sx_canvas *cv, const struct area *a, const char *x_label,
                       const char *y_label)
 {
@@ -297,10 +309,10 @@ static void draw_axes(struct sx_canvas *cv, const struct area *a, const char *x_
     int h = a->cv.h;
     if (left) {
         sx_vline(cv, left - 1, 0, h, SX_STYLE_RULE);
-        sx_number(text, sizeof text, a->log_y ? pow(10, a->y_hi) : a->y_hi, true);
+        axis_number(text, sizeof text, a->log_y ? pow(10, a->y_hi) : a->y_hi);
         sx_put_right(cv, 0, 0, left - 1, SX_STYLE_UNIT, text);
         if (h > 1) {
-            sx_number(text, sizeof text, a->log_y ? pow(10, a->y_lo) : a->y_lo, true);
+            axis_number(text, sizeof text, a->log_y ? pow(10, a->y_lo) : a->y_lo);
             sx_put_right(cv, 0, h - 1, left - 1, SX_STYLE_UNIT, text);
         }
         if (y_label && h > 2)
@@ -311,9 +323,9 @@ static void draw_axes(struct sx_canvas *cv, const struct area *a, const char *x_
     sx_hline(cv, left, h, a->cv.w, SX_STYLE_RULE);
     if (left)
         sx_put_char(cv, left - 1, h, SX_STYLE_RULE, sx_glyph(cv, SX_GLYPH_CORNER_BL));
-    sx_number(text, sizeof text, a->x_lo, true);
+    axis_number(text, sizeof text, a->x_lo);
     int used = sx_put(cv, left, h + 1, SX_STYLE_UNIT, text);
-    sx_number(text, sizeof text, a->x_hi, true);
+    axis_number(text, sizeof text, a->x_hi);
     int right = sx_text_width(text);
     if (a->cv.w > used + right + 1)
         sx_put_right(cv, left, h + 1, a->cv.w, SX_STYLE_UNIT, text);

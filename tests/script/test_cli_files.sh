@@ -10,6 +10,9 @@ run_ok compare dl_topk/ae.pt lens_standard --json
 assert_eq false "$(json "$out" .equal)"
 assert_eq 1 "$(json "$out" .schema)"
 assert_eq array "$(json "$out" '.tensors.W_enc.a_shape | type')"
+run_ok compare dl_topk/ae.pt lens_standard --csv
+assert_contains "$out" 'tensor,max_abs,a_shape,b_shape'
+assert_contains "$out" 'W_enc,'
 run_fail 1 compare dl_topk/ae.pt no/such
 run_fail 2 compare dl_topk/ae.pt
 

@@ -23,11 +23,23 @@ mkdir "$TMP/mixed"
 cp dl_topk/ae.pt dl_topk/config.json "$TMP/mixed"
 head -c 100 dl_topk/ae.pt >"$TMP/mixed/cut.pt"
 run_ok info "$TMP/mixed" --json
-assert_eq 1 "$(json "$out" '.files | length')"
-assert_eq 1 "$(json "$out" '.problems | length')"
-assert_contains "$(json "$out" '.problems[0].error')" cut.pt
+assert_eq 2 "$(json "$out" '.files | length')"
+assert_eq 1 "$(json "$out" '[.files[] | select(.error == null)] | length')"
+assert_contains "$(json "$out" '.files[] | select(.error != null) | .error')" cut.pt
 run_ok info "$TMP/mixed"
 assert_contains "$out" '! '
+assert_lacks "$out" nan
+run_ok info "$TMP/mixed" --csv
+assert_out_lines 3
+assert_contains "$out" 'path,format,arch,activation_dim,dict_size,k,seed,penalty,lambda,decoder_constraint'
+assert_contains "$out" "ae.pt,dictionary_learning,topk,"
+assert_lacks "$(head -n 1 <<<"$out")" _why
+
+# A folder whose only SAE is refused is an error, and says which and why.
+mkdir "$TMP/refused"
+cp "$TMP/mixed/cut.pt" "$TMP/refused"
+run_fail 1 info "$TMP/refused"
+assert_contains "$err" cut.pt
 run_fail 1 info "$TMP/mixed/cut.pt"
 assert_contains "$err" cut.pt
 

@@ -40,7 +40,7 @@ run_fail 2 help nonsense
 run_fail 2 --threads x info y
 run_fail 2 --threads -3 info y
 run_fail 2 --json --csv match x y
-run_fail 2 info --csv x
+run_fail 2 convert --csv x y
 run_fail 2 completion fish
 run_fail 2 view nonsense
 assert_contains "$err" 'workspace'

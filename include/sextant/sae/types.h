@@ -65,6 +65,16 @@ struct sx_tensor_row { /* one line of the inspector */
     bool contiguous;
 };
 
+/* How training ended, as our own files tell it; of the last step's batch. Foreign files do not. */
+struct sx_sae_training {
+    uint64_t steps;   /* 0: not known, and nothing below is */
+    double epochs;    /* passes over the data */
+    double mse;       /* mean (x̂ - x)^2 */
+    double l0;        /* mean count of active latents */
+    double dead;      /* latents that had not fired for an epoch (dead_after of the configuration) */
+    double alignment; /* mean cos(W_enc[j], W_dec[j]) */
+};
+
 /* What the headers say; cheap, no weight is read. Unknown numbers are NAN or -1. */
 struct sx_sae_info {
     char *path; /* owned: the file or folder the user names to load this SAE again */
@@ -98,6 +108,7 @@ struct sx_sae_info {
     uint64_t image_width, image_height; /* 0: not image data; MNIST: 28 x 28 */
     uint64_t group_sizes[16];           /* matryoshka: widths of successive groups, sum F */
     size_t n_groups;
+    struct sx_sae_training training;
     uint64_t bytes; /* size on disk of the tensor file */
     struct sx_tensor_row tensors[SX_MAX_TENSORS_SHOWN];
     size_t n_tensors;

@@ -451,6 +451,7 @@ Test(numbers, short_forms)
     expect_number(INFINITY, "inf", "inf");
     cr_expect_str_eq(sx_fraction(buf, sizeof buf, 0.812, 3, false), ".812");
     cr_expect_str_eq(sx_fraction(buf, sizeof buf, -0.125, 2, false), "-.12");
+    cr_expect_str_eq(sx_fraction(buf, sizeof buf, -0.004, 2, false), ".00");
     cr_expect_str_eq(sx_fraction(buf, sizeof buf, 1, 2, false), "1.00");
     cr_expect_str_eq(sx_fraction(buf, sizeof buf, 0, 2, false), "·");
     cr_expect_str_eq(sx_duration(buf, sizeof buf, 72), "1:12");
