@@ -39,6 +39,7 @@ struct problem {
     struct sx_best violators;     /* per priced row */
     size_t violations;
     double max_violation;
+    bool changed; /* a row became NaN after it was checked: its file was cut shorter */
 };
 
 static void problem_release(struct problem *p)
@@ -82,9 +83,13 @@ static enum sx_status problem_init(struct problem *p, struct sx_task *task, stru
     return sx_graph_init(&p->graph, n, m, err);
 }
 
-static float exact_sim(const struct problem *p, size_t i, size_t j)
+static float exact_sim(struct problem *p, size_t i, size_t j)
 {
     double c = sx_row_cosine(p->a + i * p->d, p->scale_a[i], p->b + j * p->d, p->scale_b[j], p->d);
+    if (isnan(c)) {
+        p->changed = true;
+        return 0;
+    }
     return (float)(p->is_signed ? fmax(c, 0) : fabs(c));
 }
 
@@ -235,6 +240,8 @@ static enum sx_status certify(const struct problem *p, const struct sx_assignmen
         cert->dual += out->v[j];
     cert->dual += cert->max_violation * (double)p->n;
     cert->gap = cert->dual - cert->primal;
+    if (p->changed)
+        return sx_fail(err, SX_ERR_NUMERIC, "a row became NaN while it was compared");
     if (!(cert->gap <= 1e-6 * (double)(p->n + p->m)))
         return sx_fail(err, SX_ERR_NUMERIC,
                        "the assignment's certificate does not hold: primal %.9g, dual %.9g",
@@ -266,7 +273,7 @@ static void pair_leftovers(struct sx_assignment *out)
     }
 }
 
-static void sharpen(const struct problem *p, struct sx_assignment *out)
+static void sharpen(struct problem *p, struct sx_assignment *out)
 {
     size_t k = p->k, two = k < 2 ? k : 2;
     for (size_t i = 0; i < p->n; i++) {
