@@ -106,7 +106,6 @@ static void note_info(const struct sx_sae_info *a, const struct sx_sae_info *b,
 enum sx_status sx_sae_compare(const struct sx_sae *a, const struct sx_sae *b, struct sx_value **doc,
                               struct sx_error *err)
 {
-    (void)err;
     *doc = sx_value_map();
     sx_value_set(*doc, "a", sx_value_string(a->info.path));
     sx_value_set(*doc, "b", sx_value_string(b->info.path));
@@ -117,5 +116,6 @@ enum sx_status sx_sae_compare(const struct sx_sae *a, const struct sx_sae *b, st
             equal = compare_slot(a, b, (enum sx_slot)i, tensors) && equal;
     sx_value_set(*doc, "equal", sx_value_bool(equal));
     note_info(&a->info, &b->info, sx_value_set(*doc, "differences", sx_value_list()));
-    return SX_OK;
+    SX_TRY(sx_sae_check_whole(a, err));
+    return sx_sae_check_whole(b, err);
 }

@@ -9,6 +9,7 @@
 
 #include "sextant/base/alloc.h"
 #include "sextant/base/str.h"
+#include "sextant/base/text.h"
 #include "sextant/io/yaml.h"
 
 enum kind { TEXT, INTEGER, REAL, BOOLEAN, CHOICE, INTEGERS };
@@ -401,12 +402,26 @@ void sx_train_config_release(struct sx_train_config *config)
     *config = (struct sx_train_config){0};
 }
 
+static bool is_file_name(const char *name)
+{
+    size_t len = strlen(name);
+    uint32_t codepoint;
+    if (len == 0 || name[0] == '.' || strchr(name, '/'))
+        return false;
+    for (size_t i = 0; i < len;) {
+        i += sx_utf8_decode(name + i, len - i, &codepoint);
+        if (sx_text_is_hostile(codepoint))
+            return false;
+    }
+    return true;
+}
+
 static enum sx_status check_together(const char *label, const struct sx_train_config *config,
                                      struct sx_error *err)
 {
     if (config->data[0] == '\0')
         return sx_fail(err, SX_ERR_USAGE, "%s: key 'data' is missing: what to train on", label);
-    if (config->name[0] == '\0' || strchr(config->name, '/') || config->name[0] == '.')
+    if (!is_file_name(config->name))
         return sx_fail(err, SX_ERR_USAGE,
                        "%s: key 'name': '%s' cannot be the first part of a file name", label,
                        config->name);

@@ -67,7 +67,9 @@ static enum sx_status read_tensor(const struct sx_train_config *config, struct s
     size_t which = 0;
     SX_TRY(choose_tensor(config, file, &which, err));
     const struct sx_tensor_info *info = sx_tensor_file_info(file, which);
-    if (info->rank < 2 || info->count == 0 || !sx_dtype_is_number(info->dtype))
+    if (info->count == 0)
+        return sx_fail(err, SX_ERR_SHAPE, "%s: tensor '%s' is empty", config->data, info->name);
+    if (info->rank < 2 || !sx_dtype_is_number(info->dtype))
         return sx_fail(err, SX_ERR_SHAPE, "%s: tensor '%s' is %s of rank %d, expected [N,D]",
                        config->data, info->name, sx_dtype_name(info->dtype), info->rank);
     data->n = info->shape[0];
