@@ -158,11 +158,12 @@ size_t sx_selected_pair(const struct sx_session *session)
     return index;
 }
 
-bool sx_category_counts(const struct sx_session *session, enum sx_counter counter, uint64_t out[3])
+bool sx_category_counts(const struct sx_session *session, enum sx_counter counter,
+                        enum sx_basis basis, uint64_t out[3])
 {
     if (sx_pair_count(session) == 0)
         return false;
-    const struct sx_match_counts *counts = &session->match.summary->counts[counter][SX_BASIS_BOTH];
+    const struct sx_match_counts *counts = &session->match.summary->counts[counter][basis];
     out[0] = counts->always;
     out[1] = counts->sometimes;
     out[2] = counts->never;

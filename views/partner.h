@@ -52,7 +52,8 @@ bool sx_mean_agreement(const struct sx_session *session, struct sx_agreement *ou
 size_t sx_selected_pair(const struct sx_session *session);
 
 /* always, sometimes, never. False: not matched. */
-bool sx_category_counts(const struct sx_session *session, enum sx_counter counter, uint64_t out[3]);
+bool sx_category_counts(const struct sx_session *session, enum sx_counter counter,
+                        enum sx_basis basis, uint64_t out[3]);
 
 /* Fraction shared over tau of a pair (of the family to compare with: its mean), as arrays of the
  * session. False: not there. */

@@ -173,7 +173,19 @@ static void draw_curve(struct sx_canvas *cv, const struct sx_view *view,
     struct sx_series series[2] = {0};
     size_t n = 0;
     const bool focus = view->focus == PANE_CURVE;
-    struct sx_canvas body = sx_frame(cv, "shared against τ", NULL, focus);
+    struct sx_agreement pair;
+    char title[96] = "shared against τ", info[64] = "";
+    char name[2 * SX_SHORT_TEXT + 8], tau[16], percent[SX_SHORT_TEXT];
+
+    if (sx_pair_agreement(session, sx_selected_pair(session), &pair)) {
+        const bool ascii = sx_canvas_ascii(cv);
+        snprintf(title, sizeof title, "shared against τ · pair %s",
+                 pair_name(name, session, &pair));
+        snprintf(info, sizeof info, "τ %s: %s%%",
+                 sx_fraction(tau, sizeof tau, session->settings.tau, 2, ascii),
+                 sx_percent_text(percent, pair.shared, true));
+    }
+    struct sx_canvas body = sx_frame(cv, title, info, focus);
 
     for (int other = 0; other < 2; other++) {
         struct sx_series *s = &series[n];
@@ -211,31 +223,66 @@ static const char *const counter_title[] = {
     [SX_COUNTER_PAPER] = "paper",
 };
 
-static int draw_counters(struct sx_canvas *cv, const struct sx_session *session)
+enum { COUNTER_ROWS = 5 }; /* heads, three lines and a blank */
+
+/* Rows of the counters above the list of pairs: by counter, and where the list keeps its room, the
+ * chosen one by basis too. */
+static int counter_rows(const struct sx_session *session, int height)
+{
+    const int list = (int)sx_pair_count(session) + 1;
+    return height >= 2 * COUNTER_ROWS + (list < 4 ? list : 4) ? 2 * COUNTER_ROWS : COUNTER_ROWS;
+}
+
+static void put_counts(struct sx_canvas *cv, int x, int y, const char *head, bool chosen,
+                       const uint64_t count[3], bool known)
+{
+    sx_put_right(cv, x, y, 10, chosen ? SX_STYLE_STRONG : SX_STYLE_HEADER, head);
+    for (int i = 0; i < 3; i++) {
+        char text[SX_SHORT_TEXT] = "–";
+        const bool zero = known && count[i] == 0;
+        if (zero)
+            snprintf(text, sizeof text, "%s", sx_canvas_ascii(cv) ? "0" : "·");
+        else if (known)
+            snprintf(text, sizeof text, "%llu", (unsigned long long)count[i]);
+        sx_put_right(cv, x, y + 1 + i, 10,
+                     zero || !known ? SX_STYLE_DIM
+                     : chosen       ? SX_STYLE_STRONG
+                                    : SX_STYLE_NUMBER,
+                     text);
+    }
+}
+
+static void put_lines(struct sx_canvas *cv, int y)
 {
     static const char *const line[] = {"always", "sometimes", "never"};
 
-    for (int k = 0; k < 3; k++) {
-        uint64_t count[3];
-        const int x = 12 + 10 * k;
-        const bool chosen = (int)session->settings.counter == k;
-        const bool known = sx_category_counts(session, (enum sx_counter)k, count);
-
-        sx_put_right(cv, x, 0, 10, chosen ? SX_STYLE_STRONG : SX_STYLE_HEADER, counter_title[k]);
-        for (int i = 0; i < 3; i++) {
-            char text[SX_SHORT_TEXT] = "–";
-            if (known)
-                snprintf(text, sizeof text, "%llu", (unsigned long long)count[i]);
-            sx_put_right(cv, x, 1 + i, 10,
-                         !known || count[i] == 0 ? SX_STYLE_DIM
-                         : chosen                ? SX_STYLE_STRONG
-                                                 : SX_STYLE_NUMBER,
-                         known && count[i] == 0 ? (sx_canvas_ascii(cv) ? "0" : "·") : text);
-        }
-    }
     for (int i = 0; i < 3; i++)
-        sx_put(cv, 2, 1 + i, SX_STYLE_LABEL, line[i]);
-    return 5;
+        sx_put(cv, 2, y + 1 + i, SX_STYLE_LABEL, line[i]);
+}
+
+static int draw_counters(struct sx_canvas *cv, const struct sx_session *session)
+{
+    static const enum sx_basis basis[] = {SX_BASIS_ENC, SX_BASIS_DEC, SX_BASIS_BOTH};
+    static const char *const basis_title[] = {"enc", "dec", "both"};
+    const enum sx_counter chosen = session->settings.counter;
+    const int rows = counter_rows(session, cv->h);
+    uint64_t count[3] = {0};
+
+    put_lines(cv, 0);
+    for (int k = 0; k < 3; k++) {
+        const bool known = sx_category_counts(session, (enum sx_counter)k, SX_BASIS_BOTH, count);
+        put_counts(cv, 12 + 10 * k, 0, counter_title[k], (int)chosen == k, count, known);
+    }
+    if (rows == COUNTER_ROWS)
+        return rows;
+    sx_put(cv, 2, COUNTER_ROWS, SX_STYLE_STRONG, counter_title[chosen]);
+    put_lines(cv, COUNTER_ROWS);
+    for (int k = 0; k < 3; k++) {
+        const bool known = sx_category_counts(session, chosen, basis[k], count);
+        put_counts(cv, 12 + 10 * k, COUNTER_ROWS, basis_title[k], basis[k] == SX_BASIS_BOTH, count,
+                   known);
+    }
+    return rows;
 }
 
 static const struct sx_column pair_columns[] = {
@@ -516,8 +563,9 @@ static bool seeds_request(struct sx_view *view, const struct sx_session *session
         return true;
     panes_of(view, pane);
     struct sx_rect table = pane[PANE_COUNTERS];
-    table.y += 5;
-    table.h -= 5;
+    const int above = counter_rows(session, table.h - 1); /* below the pane's title */
+    table.y += above;
+    table.h -= above;
     make_pairs(&list, session, false);
     const size_t before = state->pairs.cursor;
     if (!sx_list_request(&list.table, &state->pairs, table, request, emit))
@@ -537,7 +585,7 @@ static void counter_values(struct sx_value *document, const struct sx_session *s
 
     for (int k = 0; k < 3; k++) {
         uint64_t count[3];
-        if (!sx_category_counts(session, (enum sx_counter)k, count))
+        if (!sx_category_counts(session, (enum sx_counter)k, SX_BASIS_BOTH, count))
             continue;
         struct sx_value *map = sx_value_set(categories, key[k], sx_value_map());
         sx_value_set(map, "always", sx_value_int((int64_t)count[0]));
