@@ -41,12 +41,14 @@ static void pass_on(int sig, siginfo_t *info, void *context)
         passed_on || (!(previous.sa_flags & SA_SIGINFO) &&
                       (previous.sa_handler == SIG_DFL || previous.sa_handler == SIG_IGN));
     passed_on = 1;
-    if (default_action)
-        signal(sig, SIG_DFL); /* the same instruction faults again */
-    else if (previous.sa_flags & SA_SIGINFO)
+    if (default_action) {
+        signal(sig, SIG_DFL);
+        raise(sig); /* taken when the handler returns */
+    } else if (previous.sa_flags & SA_SIGINFO) {
         previous.sa_sigaction(sig, info, context);
-    else
+    } else {
         previous.sa_handler(sig);
+    }
 }
 
 static void on_bus_error(int sig, siginfo_t *info, void *context)

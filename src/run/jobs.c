@@ -94,11 +94,15 @@ struct sx_jobs *sx_jobs_new(void)
         fcntl(jobs->pipe[i], F_SETFL, O_NONBLOCK);
         fcntl(jobs->pipe[i], F_SETFD, FD_CLOEXEC);
     }
-    /* Signals are for the UI thread: workers inherit a full mask. */
-    sigset_t all;
+    /* Signals are for the UI thread: workers inherit a mask. It leaves out what a worker itself
+     * causes: blocked, that would end the program without anybody's handler. */
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    sigset_t others;
     sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigfillset(&others);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        sigdelset(&others, own[i]);
+    pthread_sigmask(SIG_SETMASK, &others, &before);
     for (int i = 0; i < WORKERS; i++) {
         struct worker *worker = &jobs->worker[i];
         worker->jobs = jobs;
