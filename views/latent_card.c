@@ -153,7 +153,7 @@ static int draw_neighbours(struct sx_canvas *cv, int y, const struct sx_session 
 {
     const struct sx_card *card = &session->card;
     const int digits = sx_latent_digits(session->family.F);
-    const int width = digits + 7;
+    const int width = digits + 8;
     int x = 14;
 
     if (!card_ready(session)) {
@@ -167,7 +167,7 @@ static int draw_neighbours(struct sx_canvas *cv, int y, const struct sx_session 
         if (x + width > cv->w && i > 0)
             break;
         sx_putf(cv, x, y, SX_STYLE_NUMBER, "%0*u", digits, card->neighbour[i]);
-        put_fraction(cv, x + digits, y, 5, (double)card->neighbour_cos[i]);
+        put_fraction(cv, x + digits, y, 6, (double)card->neighbour_cos[i]);
         x += width;
     }
     return y + 2;

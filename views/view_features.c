@@ -291,10 +291,12 @@ static void list_titles(const struct sx_session *session, char *title, size_t ti
     else
         snprintf(title, title_size, "seed %s · %zu of %llu latents", seed, rows->n,
                  (unsigned long long)session->family.F);
-    snprintf(
-        info, info_size, "%s%s%s%sby %s %s", session->settings.orphans_only ? "orphans · " : "",
-        session->settings.marked_only ? "marked · " : "", rows->filter, *rows->filter ? " · " : "",
-        sx_sort_key_name(rows->sort), rows->descending ? "▼" : "▲");
+    const bool unmatched = session->family.n_seeds > 1 && session->match.state == SX_STATE_EMPTY;
+    snprintf(info, info_size, "%s%s%s%s%sby %s %s", unmatched ? "M matches seeds · " : "",
+             session->settings.orphans_only ? "orphans · " : "",
+             session->settings.marked_only ? "marked · " : "", rows->filter,
+             *rows->filter ? " · " : "", sx_sort_key_name(rows->sort),
+             rows->descending ? "▼" : "▲");
 }
 
 static void draw_list(struct sx_canvas *cv, const struct sx_view *view,

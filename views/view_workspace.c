@@ -648,6 +648,33 @@ static void draw_empty(struct sx_canvas *cv, const struct sx_session *session)
                    "looking for SAEs …", text);
 }
 
+/* The list; without any SAE it says why and what to do. */
+static void draw_list(struct sx_canvas *cv, const struct sx_view *view,
+                      const struct sx_session *session, struct list_table *list)
+{
+    struct workspace_state *state = view->state;
+    const struct sx_workspace *workspace = &session->workspace;
+    const bool focus = view->focus == 0;
+    char info[64];
+
+    snprintf(info, sizeof info, "%zu", workspace->n_families);
+    struct sx_canvas body = workspace->n_families > 0 ? sx_frame(cv, "families", info, focus)
+                                                      : sx_frame(cv, "no SAEs yet", NULL, focus);
+    for (int i = 0; workspace->n_families == 0 && i < list->table.n_columns; i++)
+        list->columns[i].title = list->id[i] == LIST_NAME ? "file" : "";
+    sx_table_draw(&body, &list->table, &state->list, focus);
+    if (workspace->n_families > 0)
+        return;
+    const int below = (int)state->n + 2;
+    struct sx_canvas rest =
+        sx_canvas_sub(&body, (struct sx_rect){2, below, body.w - 4, body.h - below});
+    sx_paragraph(&rest, 0, SX_STYLE_DIM,
+                 workspace->n_problems > 0
+                     ? "No SAE here can be read. Enter says why; :open PATH looks elsewhere."
+                     : "SAEs are written when training ends. Enter shows the curves so far, r "
+                       "looks again, :open PATH looks elsewhere.");
+}
+
 static void workspace_draw(const struct sx_view *view, const struct sx_session *session,
                            struct sx_canvas *canvas)
 {
@@ -655,7 +682,6 @@ static void workspace_draw(const struct sx_view *view, const struct sx_session *
     const struct workspace_row *row = current_row(state, session);
     struct sx_rect pane[2];
     struct list_table list;
-    char info[64];
 
     if (sx_too_small(canvas, 24, 3))
         return;
@@ -665,11 +691,9 @@ static void workspace_draw(const struct sx_view *view, const struct sx_session *
     }
     panes_of(view, pane);
     make_list(&list, view, session, pane[0].w);
-    snprintf(info, sizeof info, "%zu", session->workspace.n_families);
     if (pane[0].w > 0) {
         struct sx_canvas left = sx_canvas_sub(canvas, pane[0]);
-        struct sx_canvas body = sx_frame(&left, "families", info, view->focus == 0);
-        sx_table_draw(&body, &list.table, &state->list, view->focus == 0);
+        draw_list(&left, view, session, &list);
     }
     if (pane[1].w > 0) {
         struct sx_canvas right = sx_canvas_sub(canvas, pane[1]);

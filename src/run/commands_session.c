@@ -343,6 +343,9 @@ SX_PREPARE(jump)
     char *text = jump_text(session, job);
     enum sx_status status = jump_target(session, job, text, &latent, err);
     sx_free(text);
+    /* n and N that come back to where they started. */
+    if (status == SX_OK && latent == session->selection.latent && !sx_value_get(job->args, "text"))
+        return sx_fail(err, SX_ERR_NOTFOUND, "jump: no other row is like that");
     return status;
 }
 

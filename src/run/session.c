@@ -42,9 +42,6 @@ void sx_session_message(struct sx_session *session, enum sx_status status, const
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     sx_text_clean(clean, sizeof clean, text, strlen(text));
-    /* The same words twice are nothing new to draw. */
-    if (strcmp(clean, session->message) == 0 && session->message_status == status)
-        return;
     memcpy(session->message, clean, sizeof clean);
     session->message_status = status;
     sx_session_touch(session, SX_SLOT_MESSAGE);
