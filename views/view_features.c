@@ -19,6 +19,10 @@ struct features_state {
     struct sx_table_state table;
     bool full;           /* the card alone */
     uint64_t card_match; /* revision of MATCH when the card was asked for */
+    /* The latent that m marked or unmarked last, for u. */
+    bool has_mark;
+    uint32_t mark;
+    size_t mark_family, mark_seed;
 };
 
 /* --- columns ------------------------------------------------------------------------------------
@@ -242,7 +246,9 @@ static void make_list(struct feature_list *list, const struct sx_view *view,
         .ctx = list,
         .sort_column = -1,
         .sort_descending = session->rows.descending,
-        .empty = "No latent passes. Press f and Enter to clear the filter, x for all again.",
+        .empty = session->settings.marked_only && session->n_marks == 0
+                     ? "No latent is marked. m marks one, * shows all again."
+                     : "No latent passes. Press f and Enter to clear the filter, x for all again.",
     };
     expand_columns(list, view);
     for (int i = 0; i < list->table.n_columns; i++)
@@ -494,9 +500,30 @@ static void emit_text(struct sx_emit *emit, const char *command, const char *tex
     sx_str_release(&line);
 }
 
+static void mark(struct features_state *state, const struct sx_session *session,
+                 struct sx_emit *emit)
+{
+    state->has_mark = true;
+    state->mark = session->selection.latent;
+    state->mark_family = session->selection.family;
+    state->mark_seed = session->selection.seed_index;
+    sx_emit_line(emit, "mark --latent %u", state->mark);
+}
+
+/* Take the last mark back; once more puts it there again. */
+static void undo_mark(const struct features_state *state, const struct sx_session *session,
+                      struct sx_emit *emit)
+{
+    if (!state->has_mark || state->mark_family != session->selection.family ||
+        state->mark_seed != session->selection.seed_index)
+        sx_emit_line(emit, "message no mark to take back here");
+    else
+        sx_emit_line(emit, "mark --latent %u", state->mark);
+}
+
 /* Requests that do not move the cursor by themselves. */
-static bool word_request(const struct sx_session *session, const struct sx_view_request *request,
-                         struct sx_emit *emit)
+static bool word_request(struct features_state *state, const struct sx_session *session,
+                         const struct sx_view_request *request, struct sx_emit *emit)
 {
     const char *name = request->name;
 
@@ -517,7 +544,9 @@ static bool word_request(const struct sx_session *session, const struct sx_view_
     } else if (strcmp(name, "seed-previous") == 0) {
         next_seed(session, -1, emit);
     } else if (strcmp(name, "mark") == 0) {
-        sx_emit_line(emit, "mark --latent %u", session->selection.latent);
+        mark(state, session, emit);
+    } else if (strcmp(name, "undo") == 0) {
+        undo_mark(state, session, emit);
     } else if (strcmp(name, "orphans") == 0) {
         sx_emit_line(emit, "set --orphans %s", session->settings.orphans_only ? "off" : "on");
     } else if (strcmp(name, "marked-only") == 0) {
@@ -567,7 +596,7 @@ static bool features_request(struct sx_view *view, const struct sx_session *sess
     }
     if (!sx_family_ready(session) || session->rows.state != SX_STATE_READY)
         return false;
-    if (word_request(session, request, emit))
+    if (word_request(state, session, request, emit))
         return true;
     panes_of(view, session, pane);
     make_list(&list, view, session, false);
@@ -651,6 +680,7 @@ static const struct sx_key_binding keys[] = {
     {"features", "]", "seed-next", "seed", "The next seed as anchor.", "Latents"},
     {"features", "[", "seed-previous", NULL, "The seed before as anchor.", "Latents"},
     {"features", "m", "mark", "mark", "Mark or unmark the latent.", "Latents"},
+    {"features", "u", "undo", NULL, "Take the last mark back.", "Latents"},
     {"features", "*", "marked-only", NULL, "Only marked latents, or all.", "Latents"},
     {"features", "x", "orphans", "orphans", "Only latents without any partner, or all.", "Latents"},
     {"features", "M", ":match-family", "match", "Match the seeds of the family.", "Latents"},

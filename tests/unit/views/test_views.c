@@ -423,8 +423,14 @@ Test(views_request, features)
     expect_lines(stage, "jump --backward --count 1");
     stage_ask(stage, "seed-previous", 0, NULL);
     expect_lines(stage, "select --seed 2");
+    stage_ask(stage, "undo", 0, NULL);
+    expect_lines(stage, "message no mark to take back here");
     stage_ask(stage, "mark", 0, NULL);
     expect_lines(stage, "mark --latent 3");
+    session->selection.latent = 4;
+    stage_ask(stage, "undo", 0, NULL);
+    expect_lines(stage, "mark --latent 3");
+    session->selection.latent = 3;
     stage_ask(stage, "orphans", 0, NULL);
     expect_lines(stage, "set --orphans on");
     cr_expect_not(stage_ask(stage, "back", 0, NULL), "the app goes back");
