@@ -177,14 +177,9 @@ static uint32_t ascii_of(uint32_t ch)
     return '?';
 }
 
-static bool is_control(uint32_t ch)
-{
-    return ch < 0x20 || (ch >= 0x7F && ch < 0xA0);
-}
-
 int sx_put_char(struct sx_canvas *cv, int x, int y, enum sx_style style, uint32_t ch)
 {
-    if (is_control(ch))
+    if (sx_text_is_hostile(ch))
         ch = 0xFFFD;
     int width = sx_text_width_of(ch);
     if (width == 0) {
@@ -215,7 +210,7 @@ int sx_put_len(struct sx_canvas *cv, int x, int y, enum sx_style style, const ch
     for (size_t i = 0; i < len && x + used < cv->w;) {
         uint32_t ch;
         i += sx_utf8_decode(text + i, len - i, &ch);
-        int width = is_control(ch) ? 1 : sx_text_width_of(ch);
+        int width = sx_text_is_hostile(ch) ? 1 : sx_text_width_of(ch);
         if (x + used + width > cv->w)
             break;
         used += sx_put_char(cv, x + used, y, style, ch);
@@ -246,7 +241,7 @@ static int drawn_width(const char *text, size_t len)
     for (size_t i = 0; i < len;) {
         uint32_t ch;
         i += sx_utf8_decode(text + i, len - i, &ch);
-        width += is_control(ch) ? 1 : sx_text_width_of(ch);
+        width += sx_text_is_hostile(ch) ? 1 : sx_text_width_of(ch);
     }
     return width;
 }
@@ -259,7 +254,7 @@ static size_t fitting(const char *text, size_t len, int width, int *used)
     while (i < len) {
         uint32_t ch;
         size_t n = sx_utf8_decode(text + i, len - i, &ch);
-        int w = is_control(ch) ? 1 : sx_text_width_of(ch);
+        int w = sx_text_is_hostile(ch) ? 1 : sx_text_width_of(ch);
         if (*used + w > width)
             break;
         *used += w;
