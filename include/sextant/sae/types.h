@@ -67,11 +67,11 @@ struct sx_tensor_row { /* one line of the inspector */
 
 /* How training ended, as our own files tell it; of the last step's batch. Foreign files do not. */
 struct sx_sae_training {
-    uint64_t steps;   /* 0: not known, and nothing below is */
-    double epochs;    /* passes over the data */
-    double mse;       /* mean (x̂ - x)^2 */
-    double l0;        /* mean count of active latents */
-    double dead;      /* latents that had not fired for an epoch (dead_after of the configuration) */
+    uint64_t steps; /* 0: not known, and nothing below is */
+    double epochs;  /* passes over the data */
+    double mse;     /* mean (x̂ - x)^2 */
+    double l0;      /* mean count of active latents */
+    double dead;    /* latents that had not fired for an epoch (dead_after of the configuration) */
     double alignment; /* mean cos(W_enc[j], W_dec[j]) */
 };
 
