@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "best.h"
+#include "exact.h"
 #include "sextant/base/alloc.h"
 #include "sparse_assignment.h"
 
@@ -28,10 +29,8 @@ enum { DEFAULT_CANDIDATES = 32, FIRST_ADDITIONS = 16, MOST_ADDITIONS = 128 };
 struct problem {
     size_t n, m, d, k;
     bool is_signed, check_all;
-    const float *a, *b;        /* borrowed */
-    float *ua, *ub;            /* [N,D], [M,D] unit rows */
-    double *scale_a, *scale_b; /* [N], [M] */
-    double slack;              /* products of unit rows are off by less */
+    double slack; /* products of unit rows are off by less */
+    struct sx_exact exact;
     struct sx_graph graph;
     uint32_t *rows, *cols;        /* those to be priced */
     float *row_floor, *col_floor; /* [N], [M] */
@@ -39,15 +38,11 @@ struct problem {
     struct sx_best violators;     /* per priced row */
     size_t violations;
     double max_violation;
-    bool changed; /* a row became NaN after it was checked: its file was cut shorter */
 };
 
 static void problem_release(struct problem *p)
 {
-    sx_free(p->ua);
-    sx_free(p->ub);
-    sx_free(p->scale_a);
-    sx_free(p->scale_b);
+    sx_exact_release(&p->exact);
     sx_graph_release(&p->graph);
     sx_free(p->rows);
     sx_free(p->cols);
@@ -57,40 +52,19 @@ static void problem_release(struct problem *p)
     sx_best_release(&p->violators);
 }
 
-static enum sx_status problem_init(struct problem *p, struct sx_task *task, struct sx_error *err)
+static enum sx_status problem_init(struct problem *p, const float *a, const float *b,
+                                   struct sx_task *task, struct sx_error *err)
 {
-    size_t n = p->n, m = p->m, d = p->d;
-    p->ua = sx_alloc_big(n, d * sizeof *p->ua);
-    p->ub = sx_alloc_big(m, d * sizeof *p->ub);
-    p->scale_a = sx_alloc_big(n, sizeof *p->scale_a);
-    p->scale_b = sx_alloc_big(m, sizeof *p->scale_b);
+    size_t n = p->n, m = p->m;
     p->rows = sx_alloc_big(n, sizeof *p->rows);
     p->cols = sx_alloc_big(m, sizeof *p->cols);
     p->row_floor = sx_alloc_big(n, sizeof *p->row_floor);
     p->col_floor = sx_alloc_big(m, sizeof *p->col_floor);
     p->slot = sx_alloc_big(n, sizeof *p->slot);
-    if (!p->ua || !p->ub || !p->scale_a || !p->scale_b || !p->rows || !p->cols || !p->row_floor ||
-        !p->col_floor || !p->slot)
-        return sx_fail(err, SX_ERR_NOMEM, "no memory to match %zu x %zu rows of %zu", n, m, d);
-    enum sx_status status = sx_unit_rows(p->a, n, d, p->ua, p->scale_a, err);
-    if (status != SX_OK)
-        return sx_fail_prefix(err, status, "first matrix");
-    if (sx_task_is_cancelled(task))
-        return SX_CANCELLED;
-    status = sx_unit_rows(p->b, m, d, p->ub, p->scale_b, err);
-    if (status != SX_OK)
-        return sx_fail_prefix(err, status, "second matrix");
+    if (!p->rows || !p->cols || !p->row_floor || !p->col_floor || !p->slot)
+        return sx_fail(err, SX_ERR_NOMEM, "no memory to match %zu x %zu rows of %zu", n, m, p->d);
+    SX_TRY(sx_exact_init(&p->exact, a, n, b, m, p->d, p->is_signed, task, err));
     return sx_graph_init(&p->graph, n, m, err);
-}
-
-static float exact_sim(struct problem *p, size_t i, size_t j)
-{
-    double c = sx_row_cosine(p->a + i * p->d, p->scale_a[i], p->b + j * p->d, p->scale_b[j], p->d);
-    if (isnan(c)) {
-        p->changed = true;
-        return 0;
-    }
-    return (float)(p->is_signed ? fmax(c, 0) : fabs(c));
 }
 
 static enum sx_status add_candidates(struct problem *p, const struct sx_candidates *of_row,
@@ -102,7 +76,7 @@ static enum sx_status add_candidates(struct problem *p, const struct sx_candidat
         for (size_t t = i * p->k; t < (i + 1) * p->k && of_row->index[t] >= 0; t++) {
             size_t j = (size_t)of_row->index[t];
             if (of_row->sim[t] > LEAST_WEIGHT)
-                sx_graph_add(&p->graph, i, j, exact_sim(p, i, j));
+                sx_graph_add(&p->graph, i, j, sx_exact_weight(&p->exact, i, j));
         }
     }
     for (size_t j = 0; j < p->m; j++) {
@@ -111,7 +85,8 @@ static enum sx_status add_candidates(struct problem *p, const struct sx_candidat
         for (size_t t = j * p->k; t < (j + 1) * p->k && of_col->index[t] >= 0; t++) {
             size_t i = (size_t)of_col->index[t];
             if (of_col->sim[t] > LEAST_WEIGHT && of_col->sim[t] <= of_row->bound[i])
-                sx_graph_add(&p->graph, i, j, exact_sim(p, i, j)); /* else the row has it */
+                sx_graph_add(&p->graph, i, j,
+                             sx_exact_weight(&p->exact, i, j)); /* else the row has it */
         }
     }
     return SX_OK;
@@ -139,12 +114,14 @@ static uint64_t violator_key(double violation, size_t i, size_t j)
            (uint32_t)j;
 }
 
+/* A product that is over the duals by more than it can be off needs no double sum. */
 static void take_pair(void *user, size_t i, size_t j, float product)
 {
     struct problem *p = user;
-    (void)product;
-    double violation =
-        sx_graph_round(exact_sim(p, i, j)) - p->graph.row.dual[i] - p->graph.col.dual[j];
+    double duals = p->graph.row.dual[i] + p->graph.col.dual[j];
+    double violation = (double)product - duals;
+    if (violation <= 2 * p->slack)
+        violation = sx_graph_round(sx_exact_weight(&p->exact, i, j)) - duals;
     if (violation <= 0)
         return;
     p->violations++;
@@ -170,9 +147,9 @@ static enum sx_status price(struct problem *p, const struct sx_assignment *out, 
                             size_t additions, struct sx_certificate *cert, struct sx_task *task,
                             struct sx_error *err)
 {
-    size_t n = list_open(&p->graph.row, out->of_row.bound, p->scale_a, p->slack, everything,
+    size_t n = list_open(&p->graph.row, out->of_row.bound, p->exact.a.scale, p->slack, everything,
                          p->rows, p->row_floor);
-    size_t m = list_open(&p->graph.col, out->of_col.bound, p->scale_b, p->slack, everything,
+    size_t m = list_open(&p->graph.col, out->of_col.bound, p->exact.b.scale, p->slack, everything,
                          p->cols, p->col_floor);
     for (size_t r = 0; r < n; r++) {
         p->slot[p->rows[r]] = (uint32_t)r;
@@ -187,20 +164,39 @@ static enum sx_status price(struct problem *p, const struct sx_assignment *out, 
         return SX_OK;
     if (!sx_best_init(&p->violators, n, additions))
         return sx_fail(err, SX_ERR_NOMEM, "no memory for %zu rows' violating pairs", n);
-    return sx_similarity_above(p->ua, p->rows, n, p->ub, p->cols, m, p->d, p->is_signed,
-                               p->row_floor, p->col_floor, take_pair, p, task, err);
+    return sx_similarity_above(p->exact.a.unit, p->rows, n, p->exact.b.unit, p->cols, m, p->d,
+                               p->is_signed, p->row_floor, p->col_floor, take_pair, p, task, err);
 }
 
-static void add_violators(struct problem *p)
+/* SX_ERR_NUMERIC when none of them violates: then the rows are no longer those that were
+ * multiplied, and there would be no end to it. */
+static enum sx_status add_violators(struct problem *p, struct sx_error *err)
 {
+    size_t added = 0;
     for (size_t r = 0; r < p->violators.rows; r++) {
         sx_best_cut(&p->violators, r);
         size_t i = p->rows[r];
         for (uint32_t t = 0; t < p->violators.count[r]; t++) {
             size_t j = (uint32_t)p->violators.keys[r * 2 * p->violators.k + t];
-            sx_graph_add(&p->graph, i, j, exact_sim(p, i, j));
+            float weight = sx_exact_weight(&p->exact, i, j);
+            added += sx_graph_round(weight) > p->graph.row.dual[i] + p->graph.col.dual[j];
+            sx_graph_add(&p->graph, i, j, weight);
         }
     }
+    if (added == 0)
+        return sx_fail(err, SX_ERR_NUMERIC, "the rows changed while they were compared");
+    return SX_OK;
+}
+
+/* More pairs a round make fewer rounds and slower searches: grow while pricing is the larger part.
+ * A step of a search costs about as much as this many multiplications of a product. */
+#define STEP_FLOPS 256.0
+
+static size_t next_additions(const struct problem *p, size_t additions, size_t scanned,
+                             uint64_t priced)
+{
+    bool is_pricing = (double)scanned * STEP_FLOPS < (double)priced * (double)(p->d + 64);
+    return is_pricing && additions < MOST_ADDITIONS ? 2 * additions : additions;
 }
 
 static enum sx_status solve(struct problem *p, const struct sx_assignment *out,
@@ -209,6 +205,7 @@ static enum sx_status solve(struct problem *p, const struct sx_assignment *out,
     size_t additions = FIRST_ADDITIONS;
     bool everything = false;
     for (;;) {
+        size_t scanned = p->graph.scanned;
         SX_TRY(sx_graph_solve(&p->graph, task, err));
         cert->rounds++;
         SX_TRY(price(p, out, everything, additions, cert, task, err));
@@ -218,9 +215,8 @@ static enum sx_status solve(struct problem *p, const struct sx_assignment *out,
         }
         if (p->violations == 0)
             return SX_OK;
-        add_violators(p);
-        if (additions < MOST_ADDITIONS)
-            additions *= 2;
+        SX_TRY(add_violators(p, err));
+        additions = next_additions(p, additions, p->graph.scanned - scanned, cert->pairs_priced);
     }
 }
 
@@ -240,7 +236,7 @@ static enum sx_status certify(const struct problem *p, const struct sx_assignmen
         cert->dual += out->v[j];
     cert->dual += cert->max_violation * (double)p->n;
     cert->gap = cert->dual - cert->primal;
-    if (p->changed)
+    if (p->exact.changed)
         return sx_fail(err, SX_ERR_NUMERIC, "a row became NaN while it was compared");
     if (!(cert->gap <= 1e-6 * (double)(p->n + p->m)))
         return sx_fail(err, SX_ERR_NUMERIC,
@@ -278,13 +274,13 @@ static void sharpen(struct problem *p, struct sx_assignment *out)
     size_t k = p->k, two = k < 2 ? k : 2;
     for (size_t i = 0; i < p->n; i++) {
         int32_t j = out->col_of_row[i];
-        out->sim[i] = j < 0 ? 0.0F : exact_sim(p, i, (size_t)j);
+        out->sim[i] = j < 0 ? 0.0F : sx_exact_similarity(&p->exact, i, (size_t)j);
         for (size_t t = i * k; t < i * k + two && out->of_row.index[t] >= 0; t++)
-            out->of_row.sim[t] = exact_sim(p, i, (size_t)out->of_row.index[t]);
+            out->of_row.sim[t] = sx_exact_similarity(&p->exact, i, (size_t)out->of_row.index[t]);
     }
     for (size_t j = 0; j < p->m; j++)
         for (size_t t = j * k; t < j * k + two && out->of_col.index[t] >= 0; t++)
-            out->of_col.sim[t] = exact_sim(p, (size_t)out->of_col.index[t], j);
+            out->of_col.sim[t] = sx_exact_similarity(&p->exact, (size_t)out->of_col.index[t], j);
 }
 
 static enum sx_status fill_result(struct problem *p, struct sx_assignment *out,
@@ -312,16 +308,16 @@ enum sx_status sx_assign_cosine(const float *a, size_t n, const float *b, size_t
     *out = (struct sx_assignment){.n = n, .m = m};
     if (n == 0 || m == 0 || d == 0)
         return sx_fail(err, SX_ERR_SHAPE, "nothing to match: %zu x %zu rows of %zu", n, m, d);
-    struct problem p = {.n = n, .m = m, .d = d, .a = a, .b = b};
+    struct problem p = {.n = n, .m = m, .d = d};
     p.slack = 1e-7 * sqrt((double)d) + 2e-7;
     p.k = options && options->candidates ? options->candidates : DEFAULT_CANDIDATES;
     p.is_signed = options && options->is_signed;
     p.check_all = options && options->check_all;
     uint64_t pass_work = SX_ASSIGN_WORK * 4 / 5;
-    enum sx_status status = problem_init(&p, task, err);
+    enum sx_status status = problem_init(&p, a, b, task, err);
     if (status == SX_OK)
-        status = sx_similarity_candidates(p.ua, n, p.ub, m, d, p.k, p.is_signed, pass_work,
-                                          &out->of_row, &out->of_col, task, err);
+        status = sx_similarity_candidates(p.exact.a.unit, n, p.exact.b.unit, m, d, p.k, p.is_signed,
+                                          pass_work, &out->of_row, &out->of_col, task, err);
     if (status == SX_OK)
         status = add_candidates(&p, &out->of_row, &out->of_col, task);
     if (status == SX_OK)

@@ -53,6 +53,7 @@ double sx_row_scale(const float *row, size_t d)
 enum sx_status sx_unit_rows(const float *w, size_t n, size_t d, float *unit, double *scale,
                             struct sx_error *err)
 {
+    const float least = 0x1p-33F / sqrtf((float)d);
     for (size_t i = 0; i < n; i++) {
         const float *row = w + i * d;
         double s = sx_row_scale(row, d);
@@ -61,7 +62,8 @@ enum sx_status sx_unit_rows(const float *w, size_t n, size_t d, float *unit, dou
             if (!isfinite(row[j]))
                 return sx_fail(err, SX_ERR_NUMERIC,
                                "row %zu holds a value that is not finite at column %zu", i, j);
-            unit[i * d + j] = (float)((double)row[j] * s);
+            float x = (float)((double)row[j] * s);
+            unit[i * d + j] = fabsf(x) < least ? 0.0F : x;
         }
         if (scale)
             scale[i] = s;

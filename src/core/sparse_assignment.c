@@ -12,11 +12,14 @@
 #include "sparse_assignment.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sextant/base/alloc.h"
 
 #define GRAIN 0x1p30
+
+enum { MANY = 64 }; /* edges of a node from which insertion is the slower sort */
 
 double sx_graph_round(float weight)
 {
@@ -111,23 +114,40 @@ static enum sx_status drop_doubles(struct sx_graph *g, uint32_t *cursor, struct 
     return SX_OK;
 }
 
-static void sort_by_weight(uint32_t *to, float *weight, size_t n)
+static int heavier_first(const void *a, const void *b)
 {
-    for (size_t i = 1; i < n; i++) {
-        float w = weight[i];
-        uint32_t t = to[i];
-        size_t j = i;
-        for (; j > 0 && weight[j - 1] < w; j--) {
-            weight[j] = weight[j - 1];
-            to[j] = to[j - 1];
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x > y ? -1 : x < y;
+}
+
+/* Positive floats order like their bits; of equal weights the lower index comes first. */
+static void sort_by_weight(uint32_t *to, float *weight, size_t n, uint64_t *keys)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &weight[i], sizeof bits);
+        keys[i] = (uint64_t)bits << 32 | (uint32_t)~to[i];
+    }
+    if (n > MANY) {
+        qsort(keys, n, sizeof *keys, heavier_first);
+    } else {
+        for (size_t i = 1; i < n; i++) {
+            uint64_t key = keys[i];
+            size_t j = i;
+            for (; j > 0 && keys[j - 1] < key; j--)
+                keys[j] = keys[j - 1];
+            keys[j] = key;
         }
-        weight[j] = w;
-        to[j] = t;
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = (uint32_t)(keys[i] >> 32);
+        memcpy(&weight[i], &bits, sizeof bits);
+        to[i] = ~(uint32_t)keys[i];
     }
 }
 
 static bool fill_side(const struct sx_graph *g, bool by_col, struct sx_graph_side *side,
-                      uint32_t *cursor)
+                      uint32_t *cursor, uint64_t *keys)
 {
     sx_free(side->to);
     sx_free(side->weight);
@@ -144,7 +164,7 @@ static bool fill_side(const struct sx_graph *g, bool by_col, struct sx_graph_sid
     }
     for (size_t i = 0; i < side->n; i++)
         sort_by_weight(side->to + side->start[i], side->weight + side->start[i],
-                       side->start[i + 1] - side->start[i]);
+                       side->start[i + 1] - side->start[i], keys);
     return true;
 }
 
@@ -154,13 +174,15 @@ static enum sx_status index_edges(struct sx_graph *g, struct sx_error *err)
     size_t nodes = g->row.n > g->col.n ? g->row.n : g->col.n;
     uint32_t *cursor = sx_alloc_big(nodes + 1, sizeof *cursor);
     struct sx_edge *spare = sx_alloc_big(g->n_edges + 1, sizeof *spare);
-    if (!cursor || !spare)
+    uint64_t *keys = sx_alloc_big(nodes + 1, sizeof *keys);
+    if (!cursor || !spare || !keys)
         goto out;
     status = drop_doubles(g, cursor, spare);
-    if (!fill_side(g, false, &g->row, cursor) || !fill_side(g, true, &g->col, cursor))
+    if (!fill_side(g, false, &g->row, cursor, keys) || !fill_side(g, true, &g->col, cursor, keys))
         status = SX_ERR_NOMEM;
 out:
     sx_free(cursor);
+    sx_free(keys);
     sx_free(spare);
     return status == SX_OK ? SX_OK
                            : sx_fail(err, SX_ERR_NOMEM, "no memory for %zu edges", g->n_edges);

@@ -17,8 +17,10 @@
  * would only keep an identical copy from matching at exactly 1. Norms are summed in double. */
 double sx_row_scale(const float *row, size_t d);
 
-/* unit[n,D] = rows of w times their scale (also given in scale[n] unless NULL). SX_ERR_NUMERIC when
- * a row holds NaN or infinity or its norm overflows. */
+/* unit[n,D] = rows of w times their scale (also given in scale[n] unless NULL). Values below
+ * 2^-33/sqrt(D) become 0: all of them together change no cosine by 2^-32, and their products would
+ * be subnormal numbers, which processors multiply a hundred times slower. SX_ERR_NUMERIC when a row
+ * holds NaN or infinity or its norm overflows. */
 enum sx_status sx_unit_rows(const float *w, size_t n, size_t d, float *unit, double *scale,
                             struct sx_error *err) SX_MUST_CHECK;
 
