@@ -148,6 +148,10 @@ float sx_exact_similarity(struct sx_exact *x, size_t i, size_t j)
 {
     double c =
         sx_row_cosine(x->a.raw + i * x->d, x->a.scale[i], x->b.raw + j * x->d, x->b.scale[j], x->d);
+    if (isnan(c)) {
+        x->changed = true;
+        return 0;
+    }
     return (float)(x->is_signed ? fmax(c, 0) : fabs(c));
 }
 

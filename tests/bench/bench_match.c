@@ -1,9 +1,12 @@
 /* Exact matching of planted dictionaries: one line a case.
  *
- *   bench_match [ROWS,COLUMNS…]               own data; default 10240,320 16384,512 32768,512
+ *   bench_match [ROWS,COLUMNS[,collapsed]…]   own data; default 1568,784,collapsed 10240,320
+ *                                             16384,512 32768,512
  *   bench_match --files A B OUT ROWS COLUMNS  raw float32 rows in, int32 partners out
  *
- * Half of the rows of B are noisy copies of rows of A, the others are unrelated. gemm_x is the time
+ * Half of the rows of B are noisy copies of rows of A, the others are unrelated.
+ * Collapsed: two thirds of the rows of both are single columns, the rest of them decayed to nearly
+ * nothing, as in decoders most of whose latents died. gemm_x is the time
  * as a multiple of one all-pairs product at the product rate measured in the same run. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +42,16 @@ static void plant(float *a, float *b, size_t n, size_t d)
     for (size_t i = 0; i < n * d; i++) {
         float noise = (float)sx_rng_normal(&rng);
         b[i] = i < n / 2 * d ? a[i] + 0.2F * noise : noise;
+    }
+}
+
+static void collapse(float *x, size_t n, size_t d, uint64_t seed)
+{
+    struct sx_rng rng = sx_rng_make(2, seed);
+    for (size_t i = 0; i < n * 2 / 3; i++) {
+        for (size_t t = 0; t < d; t++)
+            x[i * d + t] *= 1e-20F;
+        x[i * d + sx_rng_below(&rng, (uint32_t)(d / 2))] = 1;
     }
 }
 
@@ -92,7 +105,7 @@ static int read_rows(const char *path, float *x, size_t count)
     return failed;
 }
 
-static int run_case(size_t n, size_t d, char **files)
+static int run_case(size_t n, size_t d, bool is_collapsed, char **files)
 {
     float *a = sx_alloc_big(n, d * sizeof *a), *b = sx_alloc_big(n, d * sizeof *b);
     int failed = !a || !b;
@@ -100,6 +113,10 @@ static int run_case(size_t n, size_t d, char **files)
         failed = read_rows(files[0], a, n * d) || read_rows(files[1], b, n * d);
     else if (!failed)
         plant(a, b, n, d);
+    if (!failed && is_collapsed) {
+        collapse(a, n, d, 1);
+        collapse(b, n, d, 2);
+    }
     if (!failed)
         failed = report(a, b, n, d, files ? files[2] : NULL);
     sx_free(a);
@@ -109,15 +126,16 @@ static int run_case(size_t n, size_t d, char **files)
 
 int main(int argc, char **argv)
 {
-    static char defaults[][16] = {"10240,320", "16384,512", "32768,512"};
+    static char defaults[][24] = {"1568,784,collapsed", "10240,320", "16384,512", "32768,512"};
     if (argc == 7 && strcmp(argv[1], "--files") == 0)
-        return run_case(strtoul(argv[5], NULL, 10), strtoul(argv[6], NULL, 10), argv + 2);
-    int n_cases = argc > 1 ? argc - 1 : 3, failed = 0;
+        return run_case(strtoul(argv[5], NULL, 10), strtoul(argv[6], NULL, 10), false, argv + 2);
+    int n_cases = argc > 1 ? argc - 1 : 4, failed = 0;
     for (int i = 0; i < n_cases; i++) {
-        char *comma = NULL;
-        size_t n = strtoul(argc > 1 ? argv[i + 1] : defaults[i], &comma, 10);
-        size_t d = *comma == ',' ? strtoul(comma + 1, NULL, 10) : 0;
-        failed |= n && d ? run_case(n, d, NULL) : 1;
+        char *end = NULL;
+        size_t n = strtoul(argc > 1 ? argv[i + 1] : defaults[i], &end, 10);
+        size_t d = *end == ',' ? strtoul(end + 1, &end, 10) : 0;
+        bool is_collapsed = strcmp(end, ",collapsed") == 0;
+        failed |= n && d ? run_case(n, d, is_collapsed, NULL) : 1;
     }
     return failed;
 }

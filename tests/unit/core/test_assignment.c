@@ -4,7 +4,9 @@
 #include <float.h>
 #include <math.h>
 #include <stdint.h>
+#include <string.h>
 
+#include "../../../src/core/exact.h"
 #include "sextant/base/alloc.h"
 #include "sextant/base/rng.h"
 
@@ -174,9 +176,9 @@ static void match(const float *a, size_t n, const float *b, size_t m, size_t d,
     cr_assert_eq(status, SX_OK, "%s", err.message);
 }
 
-/* Takes a and b. `twin`: NULL, or the exact optimum by other means. */
-static void match_and_check(float *a, size_t n, float *b, size_t m, size_t d, size_t candidates,
-                            bool is_signed)
+/* Takes a and b. Returns the rounds it took. */
+static unsigned match_and_check(float *a, size_t n, float *b, size_t m, size_t d, size_t candidates,
+                                bool is_signed)
 {
     struct sx_assignment x;
     struct sx_assign_options options = {.is_signed = is_signed, .candidates = candidates};
@@ -186,10 +188,12 @@ static void match_and_check(float *a, size_t n, float *b, size_t m, size_t d, si
     if (n <= m && m <= 8)
         cr_assert_float_eq(best, brute_force(s, n, m, 0, 0), 1e-9);
     check(&x, s, best);
+    unsigned rounds = x.certificate.rounds;
     sx_assignment_release(&x);
     sx_free(s);
     sx_free(a);
     sx_free(b);
+    return rounds;
 }
 
 Test(assignment, equals_every_permutation)
@@ -238,6 +242,126 @@ Test(assignment, many_equal_rows_do_not_blow_up)
     sx_assignment_release(&x);
     sx_free(a);
     sx_free(b);
+}
+
+/* Copies of few directions with `noise`, in groups of different sizes on both sides. */
+static float *grouped(size_t n, size_t d, size_t groups, float noise, uint64_t seed)
+{
+    float *center = gaussian(groups, d, 77), *x = sx_xmalloc(n * d * sizeof *x);
+    struct sx_rng rng = sx_rng_make(seed, 0);
+    for (size_t i = 0; i < n; i++) {
+        size_t g = sx_rng_below(&rng, 1 + sx_rng_below(&rng, (uint32_t)groups));
+        for (size_t t = 0; t < d; t++)
+            x[i * d + t] = center[g * d + t] + noise * (float)sx_rng_normal(&rng);
+    }
+    sx_free(center);
+    return x;
+}
+
+/* Collapsed decoders: the first `dead` rows are one column each, the rest of such a row decayed to
+ * about `residue`; where `is_zero` they have decayed altogether, as encoders do. */
+static float *collapsed(size_t n, size_t dead, size_t d, size_t columns, float residue,
+                        bool is_zero, uint64_t seed)
+{
+    float *x = gaussian(n, d, seed);
+    struct sx_rng rng = sx_rng_make(seed, 1);
+    for (size_t i = 0; i < dead; i++) {
+        for (size_t t = 0; t < d; t++)
+            x[i * d + t] = is_zero ? 0.0F : residue * x[i * d + t];
+        if (!is_zero)
+            x[i * d + sx_rng_below(&rng, (uint32_t)columns)] = i % 3 ? 1.0F : 0.999F;
+    }
+    return x;
+}
+
+/* Degenerate rows: every round of pricing costs a pass, so their number stands for the time. */
+
+Test(assignment, groups_of_copies_take_few_rounds)
+{
+    static const float noises[] = {0.0F, 1e-7F, 1e-5F, 1e-3F};
+    for (size_t c = 0; c < sizeof noises / sizeof noises[0]; c++)
+        for (size_t groups = 1; groups <= 64; groups *= 8) {
+            unsigned rounds =
+                match_and_check(grouped(420, 24, groups, noises[c], 1), 420,
+                                grouped(400, 24, groups, noises[c], 2), 400, 24, 0, groups == 8);
+            cr_expect_leq(rounds, 8, "%zu groups, noise %g: %u rounds", groups, (double)noises[c],
+                          rounds);
+        }
+}
+
+Test(assignment, single_column_decoders_take_few_rounds)
+{
+    static const float residues[] = {0.0F, 1e-25F, 1e-20F, 1e-9F, 1e-5F};
+    for (size_t c = 0; c < sizeof residues / sizeof residues[0]; c++)
+        for (size_t dead = 250; dead <= 400; dead += 150) {
+            unsigned rounds = match_and_check(
+                collapsed(400, dead, 90, 30, residues[c], false, 3), 400,
+                collapsed(400, 250, 90, 80, residues[c], false, 4), 400, 90, 0, false);
+            cr_expect_leq(rounds, 8, "%zu dead, residue %g: %u rounds", dead, (double)residues[c],
+                          rounds);
+        }
+}
+
+Test(assignment, zero_encoders_take_few_rounds)
+{
+    for (size_t dead = 100; dead <= 300; dead += 100) {
+        unsigned rounds =
+            match_and_check(collapsed(300, dead, 16, 1, 0, true, 5), 300,
+                            collapsed(330, 200, 16, 1, 0, true, 6), 330, 16, 0, false);
+        cr_expect_leq(rounds, 3, "%zu dead: %u rounds", dead, rounds);
+    }
+}
+
+Test(assignment, rows_on_a_circle_take_few_rounds)
+{
+    unsigned rounds =
+        match_and_check(gaussian(500, 2, 7), 500, gaussian(500, 2, 8), 500, 2, 0, false);
+    cr_expect_leq(rounds, 12, "%u rounds", rounds);
+}
+
+Test(assignment, rows_too_short_for_any_similarity_are_as_good_as_zero)
+{
+    float *a = gaussian(6, 3, 1), *b = gaussian(6, 3, 2);
+    for (size_t t = 0; t < 9; t++)
+        a[t] *= 1e-22F;
+    struct sx_assignment x;
+    match(a, 6, b, 6, 3, NULL, &x);
+    for (size_t i = 0; i < 3; i++) {
+        cr_assert_leq(x.sim[i], 0x1p-31F);
+        cr_assert_eq(x.u[i], 0.0);
+        cr_assert_geq(x.col_of_row[i], 0);
+    }
+    cr_assert_eq(x.certificate.gap, 0.0);
+    sx_assignment_release(&x);
+    sx_free(a);
+    sx_free(b);
+}
+
+Test(assignment, double_sums_of_copies_are_kept_and_lost_rows_noticed)
+{
+    enum { N = 40, D = 70 };
+    float *a = grouped(N, D, 5, 0, 1), *b = grouped(N, D, 5, 0, 2), *one = gaussian(1, D, 3);
+    memcpy(a + 7 * D, one, D * sizeof *one); /* without a twin */
+    for (size_t t = 0; t < D; t++)
+        a[9 * D + t] = t < 8 ? 1.0F : 0.0F;
+    for (size_t t = 0; t < D; t++)
+        b[4 * D + t] = t < 8 ? 0.0F : one[t];
+    struct sx_exact x;
+    cr_assert_eq(sx_exact_init(&x, a, N, b, N, D, false, NULL, NULL), SX_OK);
+    cr_assert_eq(x.a.twin[7], UINT32_MAX);
+    for (int again = 0; again < 2; again++)
+        for (size_t i = 0; i < N; i++)
+            for (size_t j = 0; j < N; j++)
+                cr_assert_eq(sx_exact_weight(&x, i, j), sx_exact_similarity(&x, i, j));
+    cr_assert_eq(sx_exact_weight(&x, 9, 4), 0.0F);
+    cr_assert_not(x.changed);
+    b[5 * D] = NAN;
+    cr_assert_eq(sx_exact_similarity(&x, 7, 5), 0.0F);
+    cr_assert(x.changed);
+    sx_exact_release(&x);
+    sx_free(a);
+    sx_free(b);
+    sx_free(one);
 }
 
 Test(assignment, all_zero_rows_are_paired_by_index)

@@ -1,6 +1,7 @@
 #include "sextant/core/similarity.h"
 
 #include <criterion/criterion.h>
+#include <float.h>
 #include <math.h>
 
 #include "../../../src/core/scan.h"
@@ -22,6 +23,28 @@ Test(similarity, cosine_keeps_its_sign_and_stays_within_one)
     double sa = sx_row_scale(a, 3), sb = sx_row_scale(b, 3);
     cr_assert_float_eq(sx_row_cosine(a, sa, b, sb, 3), -1, 1e-15);
     cr_assert_leq(sx_row_cosine(a, sa * 1.1, a, sa, 3), 1.0);
+}
+
+/* Products of subnormal size are a hundred times slower than others. */
+Test(similarity, unit_rows_hold_nothing_whose_product_would_be_subnormal)
+{
+    enum { N = 64, D = 50 };
+    float x[N * D], unit[N * D], least = 1;
+    struct sx_rng rng = sx_rng_make(3, 0);
+    for (size_t i = 0; i < N * D; i++)
+        x[i] = (float)sx_rng_normal(&rng) * powf(10, -(float)(i % 45));
+    cr_assert_eq(sx_unit_rows(x, N, D, unit, NULL, NULL), SX_OK);
+    for (size_t i = 0; i < N; i++) {
+        double lost = 0, scale = sx_row_scale(x + i * D, D);
+        for (size_t t = i * D; t < (i + 1) * D; t++) {
+            if (unit[t] != 0)
+                least = fminf(least, fabsf(unit[t]));
+            else
+                lost += pow((double)x[t] * scale, 2);
+        }
+        cr_assert_leq(sqrt(lost), 0x1p-33);
+    }
+    cr_assert_geq(least * least, FLT_MIN);
 }
 
 /* The vector kernels against their plain twins, at lengths around the vector widths. */
