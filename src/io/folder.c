@@ -23,7 +23,7 @@ enum sx_status sx_folder_make(const char *path, struct sx_error *err)
 {
     char *part = sx_xstrdup(path);
     enum sx_status status = SX_OK;
-    for (char *slash = part; status == SX_OK && (slash = strchr(slash + 1, '/'));) {
+    for (char *slash = part; status == SX_OK && *slash && (slash = strchr(slash + 1, '/'));) {
         *slash = '\0';
         status = make_one(part, err);
         *slash = '/';
