@@ -26,7 +26,8 @@ measure() {
     echo "$1 $2: first screen $first bytes, a key of \"$4\" at most $most, at rest $rest, idle $idle"
     ((most <= $5)) || fail "a key of $4 in $1 at $2 costs $most bytes, $5 are allowed"
     ((rest <= 8000)) || fail "rest after a key of $4 in $1 at $2 costs $rest bytes"
-    ((first <= 24000)) || fail "the first screen of $1 costs $first bytes"
+    # Results that come in while it opens are drawn as they come: more paints on a slow machine.
+    ((first <= 48000)) || fail "the first screen of $1 costs $first bytes"
     assert_eq 0 "$idle" "bytes while nothing happens in $1"
 }
 
