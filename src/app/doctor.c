@@ -157,8 +157,8 @@ static void check_product(struct sx_value *checks)
     float *c = sx_xmalloc(sizeof(float) * M * N);
     double worst = 0;
 
-    fill_normal(a, M * K, 1);
-    fill_normal(b, K * N, 2);
+    fill_normal(a, (size_t)M * K, 1);
+    fill_normal(b, (size_t)K * N, 2);
     sx_gemm(false, false, M, N, K, 1, a, K, b, N, 0, c, N);
     for (size_t i = 0; i < M; i++) {
         for (size_t j = 0; j < N; j++) {
@@ -188,8 +188,8 @@ static void measure_product(struct sx_value *document)
     float *c = sx_xmalloc(sizeof(float) * SIDE * SIDE);
     double best = INFINITY;
 
-    fill_normal(a, SIDE * SIDE, 3);
-    fill_normal(b, SIDE * SIDE, 4);
+    fill_normal(a, (size_t)SIDE * SIDE, 3);
+    fill_normal(b, (size_t)SIDE * SIDE, 4);
     for (int i = 0; i < REPEATS; i++) {
         const double start = sx_clock();
         sx_gemm(false, false, SIDE, SIDE, SIDE, 1, a, SIDE, b, SIDE, 0, c, SIDE);

@@ -121,7 +121,7 @@ static enum sx_status press_keys(struct sx_shell *shell, const char *text, struc
         return SX_OK;
     key = sx_xcalloc(KEYS, sizeof *key);
     n = sx_key_sequence(text, key, KEYS);
-    if (n == (size_t)-1 || n > KEYS) {
+    if (n > KEYS) {
         sx_free(key);
         return sx_fail(err, SX_ERR_USAGE, "--keys %s: a key is not known, or there are too many",
                        text);

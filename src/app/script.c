@@ -104,14 +104,13 @@ static enum sx_status do_size(struct player *player, const char *arg, struct sx_
 {
     struct sx_key key = {.code = SX_KEY_RESIZE};
     struct sx_error size_err;
-    bool pending;
 
     if (sx_app_parse_size(arg, &player->w, &player->h, &size_err) != SX_OK)
         return fail(player, err, SX_ERR_USAGE, "%s", size_err.message);
     if (player->dry || !player->shell)
         return SX_OK;
     sx_term_memory_resize(player->term, player->w, player->h);
-    while ((pending = sx_term_read(player->term, &key)))
+    while (sx_term_read(player->term, &key))
         sx_shell_key(player->shell, key);
     settle(player);
     return SX_OK;
@@ -184,7 +183,7 @@ static enum sx_status do_keys(struct player *player, const char *arg, struct sx_
     const size_t n = sx_key_sequence(arg, key, KEYS_MAX);
     enum sx_status status = SX_OK;
 
-    if (n == (size_t)-1 || n > KEYS_MAX)
+    if (n > KEYS_MAX)
         status = fail(player, err, SX_ERR_USAGE, "keys %s: unknown key, or too many", arg);
     for (size_t i = 0; status == SX_OK && !player->dry && i < n; i++)
         press(player, key[i]);
@@ -210,7 +209,7 @@ static enum sx_status do_mouse(struct player *player, const char *arg, uint32_t 
 {
     struct sx_key key = {.code = code};
 
-    if (sscanf(arg, "%d %d", &key.x, &key.y) != 2)
+    if (sscanf(arg, "%5d %5d", &key.x, &key.y) != 2)
         return fail(player, err, SX_ERR_USAGE, "%s: expected column and row", arg);
     if (!player->dry)
         press(player, key);

@@ -9,6 +9,7 @@ enum { REPLACEMENT = 0xFFFD };
 
 size_t sx_utf8_decode(const char *s, size_t len, uint32_t *codepoint)
 {
+    *codepoint = 0;
     if (!len)
         return 0;
     utf8proc_int32_t cp;

@@ -27,7 +27,7 @@ static uintptr_t page_size;
 /* mmap is a plain system call here, so a handler may make it. */
 static bool replace_page(uintptr_t page)
 {
-    void *at = (void *)page; // NOLINT(performance-no-int-to-ptr): the address of a fault
+    void *at = (void *)page;
     if (mmap(at, page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
              0) == MAP_FAILED)
         return false;
