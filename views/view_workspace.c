@@ -738,9 +738,9 @@ static void workspace_need(struct sx_view *view, const struct sx_session *sessio
 static void select_row(const struct workspace_state *state, const struct sx_session *session,
                        struct sx_emit *emit)
 {
-    const struct workspace_row *row = &state->rows[state->list.cursor];
+    const struct workspace_row *row = current_row(state, session);
 
-    if (row_is_selected(row, session))
+    if (!row || row_is_selected(row, session))
         return;
     if (row->kind == ROW_FAMILY)
         sx_emit_line(emit, "select --family %zu", row->index);

@@ -95,7 +95,7 @@ static void fit_parts(const char **part, size_t n, int width, char *room, size_t
         }
     }
     const int keep = longest_width - (total - width) - 1;
-    if (total <= width || keep < LEAST)
+    if (n == 0 || total <= width || keep < LEAST)
         return;
     while (part[longest][len]) {
         uint32_t ch = 0;

@@ -231,6 +231,7 @@ static struct sx_value *describe(const struct sx_match_set *set,
 {
     struct sx_value *document = sx_document_new();
     const struct sx_match_pair *pairs = summary->alive ? set->alive : set->pairs;
+    SX_ASSERT(pairs || set->n_pairs == 0);
     sx_document_real(document, "tau", summary->tau, "");
     sx_document_real(document, "alive", summary->alive ? set->alive_cut : (double)NAN,
                      "all latents");

@@ -366,12 +366,9 @@ static enum sx_status apply_override(struct sx_train_config *config, const char 
     char *key = sx_xstrndup(override, (size_t)(equals - override));
     const struct field *f = find_field(key);
     struct sx_value *v = NULL;
-    enum sx_status status = SX_OK;
-    if (!f)
-        status = unknown_key(&at, key, err);
-    if (status == SX_OK)
-        status = override_value(f, equals + 1, "--set", &v, err);
-    if (status == SX_OK)
+    enum sx_status status =
+        f ? override_value(f, equals + 1, "--set", &v, err) : unknown_key(&at, key, err);
+    if (f && status == SX_OK)
         status = set_field(config, f, &at, v, err);
     sx_value_free(v);
     sx_free(key);

@@ -156,7 +156,9 @@ void sx_prompt_insert(struct sx_prompt *prompt, const char *text)
 
 static enum sx_prompt_result show_history(struct sx_prompt *prompt, int step)
 {
-    size_t n = prompt->history ? prompt->history->n : 0;
+    if (!prompt->history)
+        return SX_PROMPT_MOVED;
+    size_t n = prompt->history->n;
     if ((step < 0 && prompt->history_at == 0) || (step > 0 && prompt->history_at >= n))
         return SX_PROMPT_MOVED;
     if (prompt->history_at == n)
