@@ -97,6 +97,7 @@ static void follow_selection(struct workspace_state *state, const struct sx_sess
 
     if (row && row_is_selected(row, session))
         return;
+    SX_ASSERT(state->rows || state->n == 0);
     for (size_t i = 0; i < state->n; i++) {
         if (!row_is_selected(&state->rows[i], session))
             continue;
