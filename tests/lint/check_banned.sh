@@ -16,7 +16,7 @@ ban() { # pattern, why, folders…
     fi
 }
 
-below_app="src/core src/io src/sae src/run src/tui views include"
+below_app="src/core src/io src/sae src/model src/interp src/run src/tui views include"
 ban 'strcpy|strcat|sprintf|vsprintf|gets|strtok|localtime|gmtime|ctime|asctime|atoi|atof|atol' \
     'unsafe or not re-entrant' src views include
 ban 'exit|_exit|quick_exit' 'only src/app ends the program' src/base $below_app

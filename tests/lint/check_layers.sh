@@ -32,7 +32,7 @@ check() { # module, folder…
             }' "$root/tests/lint/layers.txt" - || bad=1
 }
 
-for module in base core io sae run tui app; do
+for module in base core io sae model interp run tui app; do
     check "$module" "$root/src/$module" "$root/include/sextant/$module"
 done
 check views "$root/views" "$root/include/sextant/views"

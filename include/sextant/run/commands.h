@@ -25,6 +25,11 @@
  *          without TEXT the last one again (n and N). Wraps around.
  *   mark   [--latent J] [--clear]    toggle a mark (default: the selected latent); --clear all
  *   cancel [ID]                      one job, or all
+ *   select --model N                 index into session.workspace; empties INPUT and what hangs on it
+ *   select [--token P] [--key P] [--layer L] [--head H]      cursors of the transformer views
+ *   mask   [--token P] [--clear]     set or remove a mask (default: the selected token); --clear: all.
+ *                                    ESM-2 only. A change of INPUT
+ *   set    --lens-metric logit|p|rank
  *   message TEXT…                    put text on the last line
  *
  * Query lane: short; the slot is PENDING until sx_run_apply.
@@ -38,6 +43,9 @@
  *   curves [PATH]                    a training run; default: the selected one. An unchanged file
  *                                    changes no slot, so it may be asked again every second
  *                                                                                 (CURVES)
+ *   input  [TEXT…] [--fasta FILE [--record N]]
+ *                                    open the selected model if it is not open, tokenise a sequence
+ *                                    or prompt; without arguments a built-in example   (INPUT)
  *   export FILE [--what rows|marked|curves|match]
  *                                    write what is shown: *.csv, *.json, and matches *.match.h5
  *
@@ -45,6 +53,11 @@
  *
  *   match-family [--other N]         match every pair of seeds; --other: also the survival curve of
  *                                    family N, to compare                         (MATCH, ROWS)
+ *   infer                            the model's distributions over the input     (SEQUENCE)
+ *   lens [--target T]                logit lens; T a token ("M", " the") or "self"  (LENS)
+ *   attend [--token P]               attention of a query in all layers and heads (ATTENTION)
+ *   attention-map [--layer L] [--head H]     one head                             (MAP)
+ *   contact-map                      ESM-2's contact head                         (CONTACTS)
  *   train CONFIG …, match SAE SAE …, encode …   as on the command line; what they would print goes
  *                                    to the log
  *

@@ -10,6 +10,7 @@
 
 #include "sextant/base/status.h"
 #include "sextant/base/value.h"
+#include "sextant/model/types.h"
 #include "sextant/sae/match_types.h"
 #include "sextant/sae/types.h"
 
@@ -24,6 +25,12 @@ enum sx_slot {
     SX_SLOT_CARD,      /* one latent */
     SX_SLOT_GALLERY,   /* images of latents */
     SX_SLOT_CURVES,    /* training runs */
+    SX_SLOT_INPUT,     /* what the selected model is asked: text, ids, masks */
+    SX_SLOT_SEQUENCE,  /* what it predicts for every token of the input */
+    SX_SLOT_LENS,      /* logit lens of the input */
+    SX_SLOT_ATTENTION, /* attention of one query in every layer and head */
+    SX_SLOT_MAP,       /* attention of one head */
+    SX_SLOT_CONTACTS,
     SX_SLOT_JOBS,
     SX_SLOT_LOG,
     SX_SLOT_MESSAGE,
@@ -40,16 +47,19 @@ enum sx_entry_kind {
     SX_ENTRY_SAE,
     SX_ENTRY_TRAINING, /* a curve file, finished or growing */
     SX_ENTRY_MATCH,    /* *.match.h5 */
+    SX_ENTRY_MODEL,    /* a transformer: folder or fair-esm file */
+    SX_ENTRY_RUN,      /* *.run.h5 */
     SX_ENTRY_PROBLEM,  /* claims to be one of the above and cannot be read; `problem` says why */
 };
 
 struct sx_entry {
     enum sx_entry_kind kind;
-    char *path;              /* owned */
-    char *label;             /* owned, sanitised, relative to the workspace */
-    struct sx_sae_info info; /* SAE only */
-    struct sx_error problem; /* PROBLEM only */
-    size_t family;           /* SAE: index of its family; else SIZE_MAX */
+    char *path;                 /* owned */
+    char *label;                /* owned, sanitised, relative to the workspace */
+    struct sx_sae_info info;    /* SAE only */
+    struct sx_model_info model; /* MODEL only */
+    struct sx_error problem;    /* PROBLEM only */
+    size_t family;              /* SAE: index of its family; else SIZE_MAX */
 };
 
 /* SAEs alike in all but the seed. Families of one group differ in penalty, lambda or k only and
@@ -214,6 +224,103 @@ struct sx_curves {
     uint64_t bytes;
 };
 
+/* --- transformers -------------------------------------------------------------------------------
+ * All that follows is of the model selection.model and of the input with this serial number; a slot
+ * whose serial is another is out of date. Tokens are 0-based; ESM-2 has <cls> at 0. */
+
+struct sx_model;
+
+struct sx_token_text {
+    char text[16]; /* as a reader wants it, sanitised */
+};
+
+struct sx_input {
+    enum sx_slot_state
+        state; /* EMPTY: no model or nothing typed yet; FAILED: cannot be tokenised */
+    struct sx_error error;
+    uint64_t serial;           /* counts every change of text, masks or model */
+    size_t model;              /* entry */
+    struct sx_model *opened;   /* owned reference for later jobs; opaque to views */
+    struct sx_model_info info; /* of the model, owned */
+    char *text;                /* owned, as typed */
+    char *title;       /* owned: name of the FASTA record, or a start of the text; sanitised */
+    int32_t *ids;      /* owned [n]: with masks set */
+    int32_t *original; /* owned [n]: without */
+    struct sx_token_text *tokens; /* owned [n]: of the original ids */
+    bool *masked;                 /* owned [n] */
+    size_t n;
+    size_t n_unknown; /* characters without a token */
+};
+
+enum { SX_TOP_TOKENS = 10 };
+
+/* ESM-2: the distribution at each token, seen (unmasked) or masked as the input has it, over all 33
+ * symbols. GPT-NeoX: at token t the distribution of token t as predicted from those before it (row
+ * t-1 of the logits; token 0 has none: NAN). */
+struct sx_sequence_data {
+    enum sx_slot_state state;
+    struct sx_error error;
+    uint64_t serial;
+    size_t n, vocab;
+    float *surprise; /* owned [n]: -log2 P(original token), bits */
+    float *entropy;  /* owned [n], bits */
+    float *rank;     /* owned [n]: of the original token, 0 is first */
+    int32_t *top;    /* owned [n, SX_TOP_TOKENS]: most probable first, -1 past the vocabulary */
+    float *top_p;    /* owned [n, SX_TOP_TOKENS] */
+    struct sx_token_text *top_text; /* owned [n, SX_TOP_TOKENS] */
+    float *residues; /* owned [n, 20] or NULL: P over the 20 residues (renormalised), in the order
+                        of the ids, LAGVSERTIDPKQNFYMHWC; ESM-2 */
+    double seconds;  /* the pass took */
+};
+
+enum sx_lens_metric {
+    SX_LENS_LOGIT, /* logit(target) minus the mean of the 20 residues' (ESM-2), or of all */
+    SX_LENS_P,     /* probability of the target */
+    SX_LENS_RANK,  /* of the target, 0 is first */
+    SX_LENS_COUNT
+};
+
+/* Final LayerNorm and head on the residual stream before every layer and after the last: row l is
+ * resid.pre of layer l, row n_layers the model's output. */
+struct sx_lens_data {
+    enum sx_slot_state state;
+    struct sx_error error;
+    uint64_t serial;
+    int32_t target; /* token id; -1: the original token of each position (GPT-NeoX: the next one) */
+    char target_text[16];
+    size_t rows, n;
+    float *logit, *p, *rank;        /* owned [rows, n] each; NAN where there is no target */
+    int32_t *top;                   /* owned [rows, n]: most probable token */
+    struct sx_token_text *top_text; /* owned [rows, n] */
+};
+
+/* Attention of one query token to every key. */
+struct sx_attention_data {
+    enum sx_slot_state state;
+    struct sx_error error;
+    uint64_t serial;
+    size_t query;
+    size_t n_layers, n_heads, n;
+    float *pattern; /* owned [layers, heads, n] */
+};
+
+/* The map of one head. */
+struct sx_map_data {
+    enum sx_slot_state state;
+    struct sx_error error;
+    uint64_t serial;
+    size_t layer, head, n;
+    float *pattern; /* owned [n, n]: query, key */
+};
+
+struct sx_contacts_data {
+    enum sx_slot_state state;
+    struct sx_error error;
+    uint64_t serial;
+    size_t n; /* residues */
+    float *p; /* owned [n, n] */
+};
+
 /* --- jobs --------------------------------------------------------------------------------------
  */
 
@@ -243,6 +350,10 @@ struct sx_selection {
     uint32_t latent;       /* of the anchor seed */
     size_t pair_a, pair_b; /* members shown in the seeds view */
     size_t training;       /* entry index of the training run shown; SIZE_MAX: none */
+    size_t model;          /* entry index of the model shown; SIZE_MAX: none */
+    size_t token;          /* cursor in the input; also the query of the attention view */
+    size_t key;            /* attention: chosen key */
+    size_t layer, head;    /* attention: chosen head */
 };
 
 struct sx_settings {
@@ -251,6 +362,7 @@ struct sx_settings {
     enum sx_counter counter;
     bool orphans_only;
     bool marked_only;
+    enum sx_lens_metric lens_metric;
 };
 
 struct sx_session {
@@ -266,6 +378,12 @@ struct sx_session {
     struct sx_card card;
     struct sx_gallery gallery;
     struct sx_curves curves;
+    struct sx_input input;
+    struct sx_sequence_data sequence;
+    struct sx_lens_data lens;
+    struct sx_attention_data attention;
+    struct sx_map_data map;
+    struct sx_contacts_data contacts;
     struct sx_job_info jobs[SX_JOBS_SHOWN]; /* newest first */
     size_t n_jobs;
     size_t n_marks; /* marked latents of the anchor seed; a change touches SX_SLOT_SELECTION */
