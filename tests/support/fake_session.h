@@ -5,6 +5,7 @@
 #define SX_TEST_FAKE_SESSION_H
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "sextant/base/value.h"
@@ -12,10 +13,11 @@
 #include "sextant/sae/match_types.h"
 
 enum { FAKE_F = 24, FAKE_D = 64, FAKE_SEEDS = 3, FAKE_TAU = 51, FAKE_STEPS = 40, FAKE_TILES = 6 };
+enum { FAKE_TOKENS = 78, FAKE_LAYERS = 6, FAKE_HEADS = 8 };
 
 struct fake {
     struct sx_session session;
-    struct sx_entry entry[12];
+    struct sx_entry entry[14]; /* the last two: fake_protein, fake_text */
     struct sx_family family[3];
     size_t members[3][3];
     struct sx_seed_latents seed[FAKE_SEEDS];
@@ -36,6 +38,19 @@ struct fake {
     struct sx_gallery_cell cell[4 * FAKE_TILES];
     float enc_tile[4 * FAKE_TILES][FAKE_D], dec_tile[4 * FAKE_TILES][FAKE_D];
     double curve[FAKE_STEPS][9];
+    int32_t ids[FAKE_TOKENS], original[FAKE_TOKENS];
+    struct sx_token_text tokens[FAKE_TOKENS];
+    bool masked[FAKE_TOKENS];
+    float surprise[FAKE_TOKENS], entropy[FAKE_TOKENS], rank[FAKE_TOKENS];
+    int32_t top[FAKE_TOKENS][SX_TOP_TOKENS];
+    float top_p[FAKE_TOKENS][SX_TOP_TOKENS], residues[FAKE_TOKENS][20];
+    struct sx_token_text top_text[FAKE_TOKENS][SX_TOP_TOKENS];
+    float lens_logit[(FAKE_LAYERS + 1) * FAKE_TOKENS], lens_p[(FAKE_LAYERS + 1) * FAKE_TOKENS],
+        lens_rank[(FAKE_LAYERS + 1) * FAKE_TOKENS];
+    int32_t lens_top[(FAKE_LAYERS + 1) * FAKE_TOKENS];
+    struct sx_token_text lens_text[(FAKE_LAYERS + 1) * FAKE_TOKENS];
+    float pattern[FAKE_LAYERS * FAKE_HEADS * FAKE_TOKENS];
+    float map[FAKE_TOKENS * FAKE_TOKENS], contact[FAKE_TOKENS * FAKE_TOKENS];
 };
 
 /* A disc whose centre and sign depend on the latent; `noise` is another seed's difference. */
@@ -392,7 +407,7 @@ static inline void fake_init(struct fake *fake)
     memset(fake, 0, sizeof *fake);
     fake_workspace(fake);
     session->selection = (struct sx_selection){
-        .entry = SIZE_MAX, .family = 1, .latent = 3, .pair_b = 1, .training = 9};
+        .entry = SIZE_MAX, .family = 1, .latent = 3, .pair_b = 1, .training = 9, .model = SIZE_MAX};
     session->settings = (struct sx_settings){.tau = 0.7, .alive = -1};
     fake_family(fake);
     fake_match(fake);
@@ -402,6 +417,311 @@ static inline void fake_init(struct fake *fake)
     for (uint32_t j = 0; j < FAKE_F; j++)
         fake->order[j] = j;
     session->rows = (struct sx_rows){.state = SX_STATE_READY, .order = fake->order, .n = FAKE_F};
+}
+
+/* --- transformers: entry 12 is a small ESM-2 with human ubiquitin, two of its tokens masked; with
+ * fake_text a small GPT-NeoX with a sentence. Entry 13 is a run. Both come after fake_init. */
+
+static inline void fake_label(struct sx_token_text *out, const char *text)
+{
+    snprintf(out->text, sizeof out->text, "%s", text);
+}
+
+/* ESM-2's alphabet from id 4 on; the specials are those of its vocabulary. */
+static inline void fake_esm_label(struct sx_token_text *out, int32_t id)
+{
+    static const char residue[] = "LAGVSERTIDPKQNFYMHWCXBUZO.-";
+    static const char *const special[] = {"<cls>", "<pad>", "<eos>", "<unk>"};
+    char one[2] = {id >= 4 && id < 31 ? residue[id - 4] : '?', 0};
+
+    fake_label(out, id < 4 ? special[id] : id == 32 ? "<mask>" : one);
+}
+
+static inline int32_t fake_esm_id(char residue)
+{
+    static const char all[] = "LAGVSERTIDPKQNFYMHWC";
+    return (int32_t)(4 + (strchr(all, residue) - all));
+}
+
+static inline void fake_model_entries(struct fake *fake, const char *family_path,
+                                      enum sx_model_family family)
+{
+    static char path[64], run[] = "ubiquitin.run.h5";
+
+    snprintf(path, sizeof path, "%s", family_path);
+    fake->entry[12] =
+        (struct sx_entry){.kind = SX_ENTRY_MODEL, .path = path, .label = path, .family = SIZE_MAX};
+    fake->entry[12].model = (struct sx_model_info){
+        .path = path,
+        .name = path,
+        .family = family,
+        .format = SX_MODEL_HUGGING_FACE,
+        .dtype = "F16",
+        .n_layers = FAKE_LAYERS,
+        .d_model = 128,
+        .n_heads = FAKE_HEADS,
+        .d_head = 16,
+        .d_mlp = 512,
+        .vocab = family == SX_MODEL_ESM2 ? 33 : 4096,
+        .n_bands = family == SX_MODEL_ESM2 ? 8 : 2,
+        .max_positions = family == SX_MODEL_ESM2 ? 1026 : 2048,
+        .layer_norm_eps = 1e-5,
+        .token_dropout = family == SX_MODEL_ESM2,
+        .parallel_residual = family == SX_MODEL_GPT_NEOX,
+        .has_lm_head = true,
+        .has_contact_head = family == SX_MODEL_ESM2,
+        .has_tokenizer = true,
+        .stored_frequencies = family == SX_MODEL_ESM2,
+        .rope_theta = 10000,
+        .parameters = family == SX_MODEL_ESM2 ? 1210529 : 2237952,
+        .bytes = family == SX_MODEL_ESM2 ? 2423416 : 4479040,
+    };
+    fake->entry[13] =
+        (struct sx_entry){.kind = SX_ENTRY_RUN, .path = run, .label = run, .family = SIZE_MAX};
+    fake->session.workspace.n_entries = 14;
+}
+
+/* Token t has the original at rank 2 where t % 7 is 3, else at rank 0; the distribution over the
+ * others falls by rank, the faster the more certain the position is. */
+static inline void fake_sequence(struct fake *fake, size_t n, size_t first, int32_t base)
+{
+    for (size_t t = 0; t < n; t++) {
+        const bool esm = base == 4;
+        const int32_t original = fake->original[t];
+        const bool special = esm && original < 4;
+        const int rank = special ? 0 : t % 7 == 3 ? 2 : 0;
+        const double fall = fake->masked[t] ? 0.25 : 0.3 + 1.2 * fabs(sin(0.7 * (double)t));
+        double sum = 0, entropy = 0;
+        for (int r = 0; r < 20; r++)
+            sum += exp(-fall * r);
+        for (int r = 0; r < 20; r++) {
+            const double p = exp(-fall * r) / sum;
+            /* The residues in order of their distance from the original, which comes at `rank`. */
+            const int32_t step = r == rank ? 0 : r < rank ? r + 1 : r;
+            const int32_t id = special     ? (r == 0 ? original : 4 + (r - 1))
+                               : base == 4 ? 4 + (original - 4 + step) % 20
+                                           : original + step;
+            entropy -= p * log2(p);
+            if (r < SX_TOP_TOKENS) {
+                fake->top[t][r] = id;
+                fake->top_p[t][r] = (float)p;
+                if (esm)
+                    fake_esm_label(&fake->top_text[t][r], id);
+                else if (step == 0)
+                    fake->top_text[t][r] = fake->tokens[t];
+                else
+                    snprintf(fake->top_text[t][r].text, sizeof fake->top_text[t][r].text, " w%d",
+                             (int)(id % 97));
+            }
+            if (esm && id >= 4 && id < 24)
+                fake->residues[t][id - 4] = (float)p;
+            if (r == rank) {
+                fake->surprise[t] = (float)-log2(p);
+                fake->rank[t] = (float)rank;
+            }
+        }
+        fake->entropy[t] = (float)entropy;
+        if (t < first) {
+            fake->surprise[t] = fake->entropy[t] = fake->rank[t] = NAN;
+            for (int r = 0; r < SX_TOP_TOKENS; r++) {
+                fake->top[t][r] = -1;
+                fake->top_p[t][r] = 0;
+                fake->top_text[t][r].text[0] = 0;
+            }
+        }
+    }
+    fake->session.sequence = (struct sx_sequence_data){
+        .state = SX_STATE_READY,
+        .serial = 7,
+        .n = n,
+        .vocab = base == 4 ? 33 : 4096,
+        .surprise = fake->surprise,
+        .entropy = fake->entropy,
+        .rank = fake->rank,
+        .top = fake->top[0],
+        .top_p = fake->top_p[0],
+        .top_text = fake->top_text[0],
+        .residues = base == 4 ? fake->residues[0] : NULL,
+        .seconds = 0.012,
+    };
+}
+
+/* The target (each token itself) rises layer by layer to what fake_sequence says; early rows prefer
+ * a frequent token. */
+static inline void fake_lens(struct fake *fake, size_t n, bool esm)
+{
+    for (size_t l = 0; l <= FAKE_LAYERS; l++)
+        for (size_t t = 0; t < n; t++) {
+            const size_t at = l * n + t;
+            const size_t of = esm ? t : t + 1; /* GPT-NeoX predicts the next one */
+            const double done = (double)l / FAKE_LAYERS;
+            const bool none = of >= n;
+            const double last = none ? 0.5 : exp2(-(double)fake->surprise[of]);
+            const double p = 0.04 + (last - 0.04) * done * done;
+            const bool late = l >= 3 + t % 3;
+            fake->lens_p[at] = none ? NAN : (float)p;
+            fake->lens_logit[at] = none ? NAN : (float)(log(p / (1 - p)) + 3);
+            fake->lens_rank[at] = none   ? NAN
+                                  : late ? fake->rank[of]
+                                         : (float)(2 * (FAKE_LAYERS - l));
+            fake->lens_top[at] = late && !none ? fake->top[of][0] : (esm ? 4 : 11);
+            if (esm)
+                fake_esm_label(&fake->lens_text[at], fake->lens_top[at]);
+            else if (late && !none)
+                fake->lens_text[at] = fake->top_text[of][0];
+            else
+                fake_label(&fake->lens_text[at], " the");
+        }
+    fake->session.lens = (struct sx_lens_data){
+        .state = SX_STATE_READY,
+        .serial = 7,
+        .target = -1,
+        .rows = FAKE_LAYERS + 1,
+        .n = n,
+        .logit = fake->lens_logit,
+        .p = fake->lens_p,
+        .rank = fake->lens_rank,
+        .top = fake->lens_top,
+        .top_text = fake->lens_text,
+    };
+}
+
+/* Rows that sum to 1: head h of layer l looks `h - l` tokens away, with some weight on token 0. */
+static inline void fake_attention_row(float *row, size_t l, size_t h, size_t query, size_t n,
+                                      bool causal)
+{
+    const size_t keys = causal ? query + 1 : n;
+    const double centre = (double)query + (causal ? -(double)h : 2.0 * ((double)h - (double)l));
+    double sum = 0;
+
+    for (size_t k = 0; k < n; k++) {
+        const double d = (double)k - centre;
+        row[k] = k < keys ? (float)(exp(-d * d / (2 + 4 * (double)l)) + 0.002) : 0;
+        if (k == 0)
+            row[k] += 0.1f * (float)(l + 1);
+        sum += (double)row[k];
+    }
+    for (size_t k = 0; k < n; k++)
+        row[k] = (float)((double)row[k] / sum);
+}
+
+static inline void fake_attention(struct fake *fake, size_t n, bool causal)
+{
+    const struct sx_selection *selection = &fake->session.selection;
+
+    for (size_t l = 0; l < FAKE_LAYERS; l++)
+        for (size_t h = 0; h < FAKE_HEADS; h++)
+            fake_attention_row(fake->pattern + (l * FAKE_HEADS + h) * n, l, h, selection->token, n,
+                               causal);
+    for (size_t q = 0; q < n; q++)
+        fake_attention_row(fake->map + q * n, selection->layer, selection->head, q, n, causal);
+    fake->session.attention = (struct sx_attention_data){
+        .state = SX_STATE_READY,
+        .serial = 7,
+        .query = selection->token,
+        .n_layers = FAKE_LAYERS,
+        .n_heads = FAKE_HEADS,
+        .n = n,
+        .pattern = fake->pattern,
+    };
+    fake->session.map = (struct sx_map_data){
+        .state = SX_STATE_READY,
+        .serial = 7,
+        .layer = selection->layer,
+        .head = selection->head,
+        .n = n,
+        .pattern = fake->map,
+    };
+}
+
+/* A hairpin of residues 1 to 17, a helix from 23 on and a pair of parallel strands. */
+static inline void fake_contacts(struct fake *fake, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++) {
+            const size_t low = i < j ? i : j, high = i < j ? j : i;
+            double p = 0.01 + 0.02 / (1.0 + (double)(high - low));
+            if (low + high == 16)
+                p = 0.9;
+            else if (low >= 22 && high <= 34 && high - low == 4)
+                p = 0.6;
+            else if (low < 7 && high == low + 63)
+                p = 0.75;
+            fake->contact[i * n + j] = (float)p;
+        }
+    fake->session.contacts =
+        (struct sx_contacts_data){.state = SX_STATE_READY, .serial = 7, .n = n, .p = fake->contact};
+}
+
+static inline void fake_input(struct fake *fake, char *text, char *title, size_t n)
+{
+    fake->session.input = (struct sx_input){
+        .state = SX_STATE_READY,
+        .serial = 7,
+        .model = 12,
+        .info = fake->entry[12].model,
+        .text = text,
+        .title = title,
+        .ids = fake->ids,
+        .original = fake->original,
+        .tokens = fake->tokens,
+        .masked = fake->masked,
+        .n = n,
+    };
+}
+
+/* ESM-2: <cls>, 76 residues, <eos>; tokens 1 and 20 masked; query 1, key 17, layer 2, head 5. */
+static inline void fake_protein(struct fake *fake)
+{
+    static char text[] =
+        "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG";
+    static char title[] = "ubiquitin (human)";
+    const size_t n = sizeof text - 1 + 2;
+
+    fake_model_entries(fake, "esm2-mini", SX_MODEL_ESM2);
+    for (size_t t = 0; t < n; t++) {
+        fake->original[t] = t == 0 ? 0 : t == n - 1 ? 2 : fake_esm_id(text[t - 1]);
+        fake->masked[t] = t == 1 || t == 20;
+        fake->ids[t] = fake->masked[t] ? 32 : fake->original[t];
+        fake_esm_label(&fake->tokens[t], fake->original[t]);
+    }
+    fake_input(fake, text, title, n);
+    fake->session.selection.model = 12;
+    fake->session.selection.token = 1;
+    fake->session.selection.key = 17;
+    fake->session.selection.layer = 2;
+    fake->session.selection.head = 5;
+    fake_sequence(fake, n, 0, 4);
+    fake_lens(fake, n, true);
+    fake_attention(fake, n, false);
+    fake_contacts(fake, n - 2);
+}
+
+/* GPT-NeoX: 14 tokens of a sentence; token 0 has no prediction; CONTACTS stays EMPTY. */
+static inline void fake_text(struct fake *fake)
+{
+    static char text[] = "The old man looked at the sea, and said that it was calm.";
+    static char title[] = "The old man looked at the sea, …";
+    static const char *const word[] = {"The", " old", " man",  " looked", " at", " the", " sea",
+                                       ",",   " and", " said", " that",   " it", " was", " calm."};
+    const size_t n = sizeof word / sizeof *word;
+
+    fake_model_entries(fake, "neox-mini", SX_MODEL_GPT_NEOX);
+    for (size_t t = 0; t < n; t++) {
+        fake->ids[t] = fake->original[t] = (int32_t)(300 + 37 * t);
+        fake->masked[t] = false;
+        fake_label(&fake->tokens[t], word[t]);
+    }
+    fake_input(fake, text, title, n);
+    fake->session.selection.model = 12;
+    fake->session.selection.token = 6;
+    fake->session.selection.key = 3;
+    fake->session.selection.layer = 2;
+    fake->session.selection.head = 5;
+    fake_sequence(fake, n, 1, 0);
+    fake_lens(fake, n, false);
+    fake_attention(fake, n, true);
+    fake->session.contacts = (struct sx_contacts_data){.state = SX_STATE_EMPTY};
 }
 
 static inline void fake_release(struct fake *fake)
