@@ -110,6 +110,11 @@ static const struct sx_param select_params[] = {
     NUMBER("latent", SX_PARAM_INT, 0, MAX_INDEX, NULL, "latent of the anchor seed"),
     OPTION("pair", SX_PARAM_STRING, "A,B: two members of the family"),
     NUMBER("training", SX_PARAM_INT, 0, MAX_INDEX, NULL, "entry of a training run"),
+    NUMBER("model", SX_PARAM_INT, 0, MAX_INDEX, NULL, "entry of a transformer"),
+    NUMBER("token", SX_PARAM_INT, 0, MAX_INDEX, NULL, "token of the input, from 0"),
+    NUMBER("key", SX_PARAM_INT, 0, MAX_INDEX, NULL, "token that is attended to"),
+    NUMBER("layer", SX_PARAM_INT, 0, MAX_INDEX, NULL, "layer of the model, from 0"),
+    NUMBER("head", SX_PARAM_INT, 0, MAX_INDEX, NULL, "head of the layer, from 0"),
 };
 static const struct sx_param set_params[] = {
     NUMBER("tau", SX_PARAM_REAL, 0, 1, NULL, "similarity threshold, strict"),
@@ -117,6 +122,7 @@ static const struct sx_param set_params[] = {
     CHOICE("counter", "anchored|clique|paper", NULL, "how seeds are counted"),
     CHOICE("orphans", "on|off", NULL, "only latents without any partner"),
     CHOICE("marked-only", "on|off", NULL, "only marked latents"),
+    CHOICE("lens-metric", "logit|p|rank", NULL, "what the logit lens shows of its target"),
 };
 static const struct sx_param rows_params[] = {
     CHOICE("sort", SORT_KEYS, NULL, "column"),
@@ -369,7 +375,7 @@ static const struct sx_command table[] = {
     {
         .name = "select",
         .group = "Session",
-        .help = "move the selection: entry, family, seed, latent, pair, training run",
+        .help = "move the selection: entry, family, seed, latent, pair, training run, model, token",
         .example = "select --family 0 --seed 1 --latent 417",
         PARAMS(select_params),
         .lane = SX_LANE_UI,
@@ -380,7 +386,7 @@ static const struct sx_command table[] = {
     {
         .name = "set",
         .group = "Session",
-        .help = "change the threshold, the alive cut, the counter and the orphan filter",
+        .help = "change the threshold, the alive cut, the counter, filters and the lens metric",
         .example = "set --tau 0.8 --counter clique",
         PARAMS(set_params),
         .lane = SX_LANE_UI,

@@ -27,12 +27,6 @@ static size_t index_of(const struct sx_job *job, const char *name)
 /* --- select -------------------------------------------------------------------------------------
  */
 
-/* Where the selection would be after the command. */
-struct target {
-    size_t entry, family, seed, pair_a, pair_b, training;
-    uint32_t latent;
-};
-
 static enum sx_status below(const char *what, size_t index, size_t count, struct sx_error *err)
 {
     if (index < count)
@@ -43,8 +37,8 @@ static enum sx_status below(const char *what, size_t index, size_t count, struct
                    count - 1);
 }
 
-static enum sx_status read_pair(const struct sx_job *job, size_t n_members, struct target *target,
-                                struct sx_error *err)
+static enum sx_status read_pair(const struct sx_job *job, size_t n_members,
+                                struct sx_selection *target, struct sx_error *err)
 {
     const char *text = sx_arg_text(job->args, "pair");
     if (!text)
@@ -76,29 +70,76 @@ static uint64_t latents_of(const struct sx_workspace *workspace, size_t family)
 }
 
 static enum sx_status select_entry(const struct sx_workspace *workspace, size_t entry,
-                                   struct target *target, struct sx_error *err)
+                                   struct sx_selection *target, struct sx_error *err)
 {
     SX_TRY(below("entry", entry, workspace->n_entries, err));
     target->entry = entry;
     if (workspace->entries[entry].kind == SX_ENTRY_TRAINING)
         target->training = entry;
+    if (workspace->entries[entry].kind == SX_ENTRY_MODEL)
+        target->model = entry;
     const size_t family = workspace->entries[entry].family;
     if (family == SIZE_MAX)
         return SX_OK;
     target->family = family;
     for (size_t i = 0; i < workspace->families[family].n_members; i++)
         if (workspace->families[family].members[i] == entry)
-            target->seed = i;
+            target->seed_index = i;
     return SX_OK;
 }
 
+/* An entry of one kind by its number. */
+static enum sx_status pick_entry(const struct sx_session *session, const struct sx_job *job,
+                                 const char *name, enum sx_entry_kind kind, size_t *out,
+                                 struct sx_error *err)
+{
+    if (!given(job, name))
+        return SX_OK;
+    const size_t entry = index_of(job, name);
+    SX_TRY(below(name, entry, session->workspace.n_entries, err));
+    if (session->workspace.entries[entry].kind != kind)
+        return sx_fail(err, SX_ERR_USAGE, "select: entry %zu is no %s", entry,
+                       kind == SX_ENTRY_MODEL ? "model" : "training run");
+    *out = entry;
+    return SX_OK;
+}
+
+/* Cursors of the transformer views. */
+static enum sx_status pick_cursors(const struct sx_session *session, const struct sx_job *job,
+                                   struct sx_selection *target, struct sx_error *err)
+{
+    const struct sx_workspace *workspace = &session->workspace;
+    const bool ready =
+        session->input.state == SX_STATE_READY && session->input.model == target->model;
+    const size_t n = ready ? session->input.n : 0;
+    const bool any = target->model < workspace->n_entries;
+    const struct sx_model_info *model = any ? &workspace->entries[target->model].model : NULL;
+    const struct {
+        const char *name;
+        size_t count;
+        size_t *out;
+    } cursors[] = {
+        {"token", n, &target->token},
+        {"key", n, &target->key},
+        {"layer", model ? (size_t)model->n_layers : 0, &target->layer},
+        {"head", model ? (size_t)model->n_heads : 0, &target->head},
+    };
+    for (size_t i = 0; i < sizeof cursors / sizeof cursors[0]; i++) {
+        if (!given(job, cursors[i].name))
+            continue;
+        SX_TRY(below(cursors[i].name, index_of(job, cursors[i].name), cursors[i].count, err));
+        *cursors[i].out = index_of(job, cursors[i].name);
+    }
+    return SX_OK;
+}
+
+/* Where the selection would be after the command. */
 static enum sx_status find_target(const struct sx_session *session, const struct sx_job *job,
-                                  struct target *target, struct sx_error *err)
+                                  struct sx_selection *target, struct sx_error *err)
 {
     const struct sx_workspace *workspace = &session->workspace;
     const struct sx_selection *now = &session->selection;
-    *target = (struct target){now->entry,  now->family,   now->seed_index, now->pair_a,
-                              now->pair_b, now->training, now->latent};
+    *target = *now;
     if (given(job, "entry"))
         SX_TRY(select_entry(workspace, index_of(job, "entry"), target, err));
     if (given(job, "family")) {
@@ -107,7 +148,7 @@ static enum sx_status find_target(const struct sx_session *session, const struct
     }
     if (target->family != now->family) {
         if (!given(job, "entry"))
-            target->seed = 0;
+            target->seed_index = 0;
         target->latent = 0;
         target->pair_a = 0;
         target->pair_b = 1;
@@ -115,27 +156,27 @@ static enum sx_status find_target(const struct sx_session *session, const struct
     const bool any = target->family < workspace->n_families;
     const size_t n_members = any ? workspace->families[target->family].n_members : 0;
     if (given(job, "seed")) {
-        target->seed = index_of(job, "seed");
-        SX_TRY(below("seed", target->seed, n_members, err));
+        target->seed_index = index_of(job, "seed");
+        SX_TRY(below("seed", target->seed_index, n_members, err));
     }
     if (given(job, "latent")) {
         SX_TRY(below("latent", index_of(job, "latent"),
                      (size_t)latents_of(workspace, target->family), err));
         target->latent = (uint32_t)index_of(job, "latent");
     }
-    if (given(job, "training")) {
-        target->training = index_of(job, "training");
-        SX_TRY(below("training", target->training, workspace->n_entries, err));
-        if (workspace->entries[target->training].kind != SX_ENTRY_TRAINING)
-            return sx_fail(err, SX_ERR_USAGE, "select: entry %zu is no training run",
-                           target->training);
+    SX_TRY(pick_entry(session, job, "training", SX_ENTRY_TRAINING, &target->training, err));
+    SX_TRY(pick_entry(session, job, "model", SX_ENTRY_MODEL, &target->model, err));
+    if (target->model != now->model) {
+        target->token = SX_FIRST_TOKEN;
+        target->key = target->layer = target->head = 0;
     }
+    SX_TRY(pick_cursors(session, job, target, err));
     return read_pair(job, n_members, target, err);
 }
 
 SX_PREPARE(select)
 {
-    struct target target;
+    struct sx_selection target;
     return find_target(session, job, &target, err);
 }
 
@@ -151,18 +192,18 @@ static bool same_selection(const struct sx_selection *a, const struct sx_selecti
 {
     return a->entry == b->entry && a->family == b->family && a->seed_index == b->seed_index &&
            a->latent == b->latent && a->pair_a == b->pair_a && a->pair_b == b->pair_b &&
-           a->training == b->training;
+           a->training == b->training && a->model == b->model && a->token == b->token &&
+           a->key == b->key && a->layer == b->layer && a->head == b->head;
 }
 
 SX_APPLY(select)
 {
-    struct target target;
+    struct sx_selection target;
     struct sx_selection *selection = &session->selection;
     if (find_target(session, job, &target, NULL) != SX_OK)
         return; /* prepare has looked already */
     const struct sx_selection before = *selection;
-    *selection = (struct sx_selection){target.entry,  target.family, target.seed,    target.latent,
-                                       target.pair_a, target.pair_b, target.training};
+    *selection = target;
     if (!same_selection(&before, selection))
         sx_session_touch(session, SX_SLOT_SELECTION);
     if (before.family != selection->family) {
@@ -178,6 +219,8 @@ SX_APPLY(select)
     }
     if (before.training != selection->training)
         sx_session_empty_curves(session);
+    if (before.model != selection->model)
+        sx_session_empty_input(session);
 }
 
 /* --- set ----------------------------------------------------------------------------------------
@@ -201,6 +244,12 @@ SX_APPLY(set)
     for (int c = 0; counter && c <= SX_COUNTER_PAPER; c++)
         if (strcmp(counter, sx_counter_name((enum sx_counter)c)) == 0)
             settings->counter = (enum sx_counter)c;
+    const char *metric = sx_arg_text(job->args, "lens-metric");
+    for (int m = 0; metric && m < SX_LENS_COUNT; m++)
+        if (strcmp(metric, sx_lens_metric_name((enum sx_lens_metric)m)) == 0)
+            settings->lens_metric = (enum sx_lens_metric)m;
+    if (before.lens_metric != settings->lens_metric)
+        sx_session_touch(session, SX_SLOT_SETTINGS);
 
     const bool moved = before.tau != settings->tau || before.alive != settings->alive;
     if (!moved && before.counter == settings->counter &&

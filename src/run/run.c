@@ -173,6 +173,14 @@ static void cancel_slot(struct sx_run *run, size_t slot)
             sx_jobs_cancel(run->jobs, run->pending[i].id);
 }
 
+void sx_run_drop(struct sx_session *session, const char *command)
+{
+    struct sx_run *run = sx_run_of(session);
+    const size_t slot = slot_of(run, sx_command_find(command));
+    run->slots[slot].generation++;
+    cancel_slot(run, slot);
+}
+
 static void enqueue(struct sx_run *run, struct sx_job_node *take_node)
 {
     struct sx_job *job = &take_node->job;

@@ -16,8 +16,11 @@ static const double DEFAULT_TAU = 0.7; /* Jedryszek & Crook 2026, "fraction shar
 void sx_session_init(struct sx_session *session)
 {
     *session = (struct sx_session){0};
-    session->selection = (struct sx_selection){
-        .entry = SIZE_MAX, .family = SIZE_MAX, .pair_b = 1, .training = SIZE_MAX};
+    session->selection = (struct sx_selection){.entry = SIZE_MAX,
+                                               .family = SIZE_MAX,
+                                               .pair_b = 1,
+                                               .training = SIZE_MAX,
+                                               .model = SIZE_MAX};
     session->match.other = SIZE_MAX;
     session->settings = (struct sx_settings){.tau = DEFAULT_TAU, .alive = -1};
 }
@@ -29,6 +32,12 @@ void sx_session_release(struct sx_session *session)
     sx_card_release(&session->card);
     sx_gallery_release(&session->gallery);
     sx_curves_release(&session->curves);
+    sx_input_release(&session->input);
+    sx_sequence_release(&session->sequence);
+    sx_lens_data_release(&session->lens);
+    sx_attention_release(&session->attention);
+    sx_map_release(&session->map);
+    sx_contacts_release(&session->contacts);
     sx_free(session->rows.order);
     sx_workspace_release(&session->workspace);
 }
@@ -202,6 +211,13 @@ const char *sx_counter_name(enum sx_counter counter)
     static const char *const names[] = {"anchored", "clique", "paper"};
     SX_ASSERT(counter <= SX_COUNTER_PAPER);
     return names[counter];
+}
+
+const char *sx_lens_metric_name(enum sx_lens_metric metric)
+{
+    static const char *const names[SX_LENS_COUNT] = {"logit", "p", "rank"};
+    SX_ASSERT(metric < SX_LENS_COUNT);
+    return names[metric];
 }
 
 const char *sx_lane_name(enum sx_lane lane)

@@ -5,6 +5,9 @@
 #include "sextant/run/session.h"
 
 enum { SX_SURVIVAL_POINTS = 101 }; /* tau = 0, .01, … 1 */
+/* Where the cursor starts in an input: behind <cls>; the first token of a prompt that is predicted.
+ */
+enum { SX_FIRST_TOKEN = 1 };
 
 void sx_session_init(struct sx_session *session);
 void sx_session_release(struct sx_session *session);
@@ -25,6 +28,11 @@ void sx_session_empty_card(struct sx_session *session);
 void sx_session_empty_gallery(struct sx_session *session);
 void sx_session_empty_curves(struct sx_session *session);
 void sx_session_clear_marks(struct sx_session *session);
+/* The serial of the input is counted up by both, and what hangs on it (SEQUENCE, LENS, ATTENTION,
+ * MAP, CONTACTS) is emptied; jobs on the old input are cancelled and their results dropped. The
+ * first also forgets the opened model. */
+void sx_session_empty_input(struct sx_session *session);
+void sx_session_change_input(struct sx_session *session);
 
 /* Contents alone; used for results that never reached the session as well. */
 void sx_family_data_release(struct sx_family_data *data);
@@ -32,6 +40,12 @@ void sx_match_data_release(struct sx_match_data *data);
 void sx_card_release(struct sx_card *card);
 void sx_gallery_release(struct sx_gallery *gallery);
 void sx_curves_release(struct sx_curves *curves);
+void sx_input_release(struct sx_input *input); /* the serial stays */
+void sx_sequence_release(struct sx_sequence_data *data);
+void sx_lens_data_release(struct sx_lens_data *data);
+void sx_attention_release(struct sx_attention_data *data);
+void sx_map_release(struct sx_map_data *data);
+void sx_contacts_release(struct sx_contacts_data *data);
 
 /* A job failed or was cancelled: what its slot shows. */
 void sx_slot_fail(enum sx_slot_state *state, struct sx_error *slot_error, enum sx_status status,

@@ -25,12 +25,11 @@
  *          without TEXT the last one again (n and N). Wraps around.
  *   mark   [--latent J] [--clear]    toggle a mark (default: the selected latent); --clear all
  *   cancel [ID]                      one job, or all
- *   select --model N                 index into session.workspace; empties INPUT and what hangs on it
- *   select [--token P] [--key P] [--layer L] [--head H]      cursors of the transformer views
- *   mask   [--token P] [--clear]     set or remove a mask (default: the selected token); --clear: all.
- *                                    ESM-2 only. A change of INPUT
- *   set    --lens-metric logit|p|rank
- *   message TEXT…                    put text on the last line
+ *   select --model N                 index into session.workspace; empties INPUT and what hangs on
+ * it select [--token P] [--key P] [--layer L] [--head H]      cursors of the transformer views mask
+ * [--token P] [--clear]     set or remove a mask (default: the selected token); --clear: all. ESM-2
+ * only. A change of INPUT set    --lens-metric logit|p|rank message TEXT…                    put
+ * text on the last line
  *
  * Query lane: short; the slot is PENDING until sx_run_apply.
  *
@@ -75,10 +74,11 @@
 
 #include "sextant/run/session.h"
 
-/* The words of --sort and --counter. */
-const char *sx_sort_key_name(enum sx_sort_key key);     /* "enc-norm" */
-const char *sx_counter_name(enum sx_counter counter);   /* "anchored" */
-const char *sx_lane_name(enum sx_lane lane);            /* "compute" */
-const char *sx_job_state_name(enum sx_job_state state); /* "running" */
+/* The words of --sort, --counter and --lens-metric. */
+const char *sx_sort_key_name(enum sx_sort_key key);          /* "enc-norm" */
+const char *sx_counter_name(enum sx_counter counter);        /* "anchored" */
+const char *sx_lens_metric_name(enum sx_lens_metric metric); /* "logit" */
+const char *sx_lane_name(enum sx_lane lane);                 /* "compute" */
+const char *sx_job_state_name(enum sx_job_state state);      /* "running" */
 
 #endif

@@ -1,0 +1,108 @@
+/* The slots of a transformer and its input. */
+#include "session_private.h"
+
+#include "run_private.h"
+#include "sextant/base/alloc.h"
+#include "sextant/model/model.h"
+
+/* --- contents -----------------------------------------------------------------------------------
+ */
+
+void sx_input_release(struct sx_input *input)
+{
+    const uint64_t serial = input->serial;
+    sx_model_unref(input->opened);
+    sx_model_info_release(&input->info);
+    sx_free(input->text);
+    sx_free(input->title);
+    sx_free(input->ids);
+    sx_free(input->original);
+    sx_free(input->tokens);
+    sx_free(input->masked);
+    *input = (struct sx_input){.serial = serial};
+}
+
+void sx_sequence_release(struct sx_sequence_data *data)
+{
+    sx_free(data->surprise);
+    sx_free(data->entropy);
+    sx_free(data->rank);
+    sx_free(data->top);
+    sx_free(data->top_p);
+    sx_free(data->top_text);
+    sx_free(data->residues);
+    *data = (struct sx_sequence_data){0};
+}
+
+void sx_lens_data_release(struct sx_lens_data *data)
+{
+    sx_free(data->logit);
+    sx_free(data->p);
+    sx_free(data->rank);
+    sx_free(data->top);
+    sx_free(data->top_text);
+    *data = (struct sx_lens_data){0};
+}
+
+void sx_attention_release(struct sx_attention_data *data)
+{
+    sx_free(data->pattern);
+    *data = (struct sx_attention_data){0};
+}
+
+void sx_map_release(struct sx_map_data *data)
+{
+    sx_free(data->pattern);
+    *data = (struct sx_map_data){0};
+}
+
+void sx_contacts_release(struct sx_contacts_data *data)
+{
+    sx_free(data->p);
+    *data = (struct sx_contacts_data){0};
+}
+
+/* --- back to empty ------------------------------------------------------------------------------
+ */
+
+static void empty_what_hangs(struct sx_session *session)
+{
+    static const char *const commands[] = {"infer", "lens", "attend", "attention-map",
+                                           "contact-map"};
+    const struct {
+        enum sx_slot_state *state;
+        enum sx_slot slot;
+    } slots[] = {
+        {&session->sequence.state, SX_SLOT_SEQUENCE},   {&session->lens.state, SX_SLOT_LENS},
+        {&session->attention.state, SX_SLOT_ATTENTION}, {&session->map.state, SX_SLOT_MAP},
+        {&session->contacts.state, SX_SLOT_CONTACTS},
+    };
+    for (size_t i = 0; i < sizeof slots / sizeof slots[0]; i++) {
+        if (*slots[i].state == SX_STATE_PENDING)
+            sx_run_drop(session, commands[i]);
+        if (*slots[i].state != SX_STATE_EMPTY)
+            sx_session_touch(session, slots[i].slot);
+    }
+    sx_sequence_release(&session->sequence);
+    sx_lens_data_release(&session->lens);
+    sx_attention_release(&session->attention);
+    sx_map_release(&session->map);
+    sx_contacts_release(&session->contacts);
+}
+
+void sx_session_change_input(struct sx_session *session)
+{
+    session->input.serial++;
+    sx_session_touch(session, SX_SLOT_INPUT);
+    empty_what_hangs(session);
+}
+
+void sx_session_empty_input(struct sx_session *session)
+{
+    if (session->input.state == SX_STATE_EMPTY)
+        return;
+    if (session->input.state == SX_STATE_PENDING)
+        sx_run_drop(session, "input");
+    sx_input_release(&session->input);
+    sx_session_change_input(session);
+}
