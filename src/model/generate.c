@@ -64,17 +64,18 @@ static size_t place_of(const struct stream *const *live, size_t n, size_t prompt
 static struct sx_hooks hooks_of(struct group *group, const struct stream *const *live, size_t n)
 {
     const struct sx_hooks *all = &group->request->hooks;
-    struct sx_hooks hooks = {.interventions = group->interventions,
-                             .positions = group->positions};
+    struct sx_hooks hooks = {.interventions = group->interventions, .positions = group->positions};
     for (size_t i = 0; i < all->n_interventions; i++) {
         struct sx_intervention one = all->interventions[i];
-        if (one.sequence != SIZE_MAX && (one.sequence = place_of(live, n, one.sequence)) == SIZE_MAX)
+        if (one.sequence != SIZE_MAX &&
+            (one.sequence = place_of(live, n, one.sequence)) == SIZE_MAX)
             continue;
         group->interventions[hooks.n_interventions++] = one;
     }
     for (size_t i = 0; i < all->n_positions; i++) {
         struct sx_position_override one = all->positions[i];
-        if (one.sequence != SIZE_MAX && (one.sequence = place_of(live, n, one.sequence)) == SIZE_MAX)
+        if (one.sequence != SIZE_MAX &&
+            (one.sequence = place_of(live, n, one.sequence)) == SIZE_MAX)
             continue;
         group->positions[hooks.n_positions++] = one;
     }
@@ -87,13 +88,11 @@ static enum sx_status advance(struct group *group, struct stream *stream, const 
 {
     const struct sx_generate *request = group->request;
     struct sx_generation *out = &group->out[stream->prompt];
-    const int32_t id =
-        sx_sample(&group->sampler, logits, stream->seen, stream->prompt, out->ids.n);
+    const int32_t id = sx_sample(&group->sampler, logits, stream->seen, stream->prompt, out->ids.n);
     const float logprob = sx_token_logprob(logits, group->vocab, id);
     if (isnan(logprob))
-        return sx_fail(err, SX_ERR_NUMERIC,
-                       "prompt %zu, token %zu: the logits are not numbers", stream->prompt,
-                       out->ids.n);
+        return sx_fail(err, SX_ERR_NUMERIC, "prompt %zu, token %zu: the logits are not numbers",
+                       stream->prompt, out->ids.n);
     if (is_stop(request, id)) {
         out->stopped = true;
         stream->done = true;
