@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sextant/base/str.h"
+
 /* Decode one code point from s[0..len). Returns the bytes used (>= 1 when len > 0). Malformed
  * input gives U+FFFD and consumes one byte. len = 0 gives 0. */
 size_t sx_utf8_decode(const char *s, size_t len, uint32_t *codepoint);
@@ -15,6 +17,27 @@ size_t sx_utf8_decode(const char *s, size_t len, uint32_t *codepoint);
 size_t sx_utf8_encode(uint32_t codepoint, char *out);
 
 bool sx_utf8_valid(const char *s, size_t len);
+
+/* What stands at s[0..len): a whole character (*whole), or else the maximal subpart of one, which
+ * a lossy decoder replaces by a single U+FFFD (Unicode 15, section 3.9, as Python's "replace" and
+ * Rust's from_utf8_lossy). *open (may be NULL): the subpart ends with the text and more bytes could
+ * complete it. Returns its bytes, >= 1 when len > 0. */
+size_t sx_utf8_part(const char *s, size_t len, bool *whole, bool *open);
+
+/* Append s[0..len) with every ill-formed subpart as U+FFFD; returns how many there were. */
+size_t sx_utf8_append_lossy(struct sx_str *out, const char *s, size_t len);
+
+/* Append the normalisation form C of s[0..len), which must be valid UTF-8. Takes linear time for
+ * any text; false: no memory for it. */
+bool sx_text_nfc(const char *s, size_t len, struct sx_str *out);
+
+enum sx_text_class {
+    SX_TEXT_OTHER,  /* combining marks too */
+    SX_TEXT_SPACE,  /* the property White_Space */
+    SX_TEXT_LETTER, /* the categories L* */
+    SX_TEXT_NUMBER, /* the categories N* */
+};
+enum sx_text_class sx_text_class(uint32_t codepoint);
 
 /* Columns a code point takes on a terminal: 0 (combining), 1 or 2. Control characters: 0. */
 int sx_text_width_of(uint32_t codepoint);

@@ -46,11 +46,18 @@ enum sx_status sx_tokenizer_open_memory(const char *label, const char *json, siz
                                         struct sx_error *err) SX_MUST_CHECK;
 void sx_tokenizer_free(struct sx_tokenizer *tokenizer); /* NULL is fine */
 
+/* The tokenizer that belongs to a path, without opening weights: a tokenizer.json, a vocab.txt, or
+ * (a file of) a folder that holds one. A folder whose config.json says "esm" needs neither.
+ * SX_ERR_NOTFOUND: there is none. */
+enum sx_status sx_tokenizer_find(const char *path, struct sx_tokenizer **tokenizer,
+                                 struct sx_error *err) SX_MUST_CHECK;
+
 bool sx_tokenizer_is_esm2(const struct sx_tokenizer *tokenizer);
 size_t sx_tokenizer_size(const struct sx_tokenizer *tokenizer); /* largest id + 1 */
 
 struct sx_tokenize_options {
-    bool no_specials;  /* ESM-2: do not add <cls> and <eos>. BPE: special text is plain text */
+    bool no_specials;  /* ESM-2: do not add <cls> and <eos>. BPE: text that looks like a special
+                          token  is plain text, and nothing is put around it */
     bool unknown_as_x; /* ESM-2: unknown residues become X instead of <unk> */
 };
 /* ESM-2: white space is dropped, lower case raised, <mask> and the other specials recognised; every
@@ -60,10 +67,17 @@ enum sx_status sx_tokenize(const struct sx_tokenizer *tokenizer, const char *tex
                            const struct sx_tokenize_options *options, struct sx_ids *out,
                            size_t *unknown, struct sx_error *err) SX_MUST_CHECK;
 
+/* One line about what sx_tokenize could not read, for people: "2 characters are no residues: 'J' at
+ * 17, '7' at 40" (residues count from 1) or "1 byte is no UTF-8: at 12" (bytes count from 0);
+ * nothing is appended when all is well. */
+void sx_tokenize_warning(const struct sx_tokenizer *tokenizer, const char *text, size_t len,
+                         struct sx_str *out);
+
 /* The token as the vocabulary writes it ("<cls>", "Ġthe"); NULL for an id without one. */
 const char *sx_token_name(const struct sx_tokenizer *tokenizer, int32_t id);
 /* The id of a name, or -1: of the vocabulary's spelling, and for BPE also of plain text that is
- * exactly one token (" the"). */
+ * exactly one token (" the"). Where the spelling is that of half a character (GPT-2's alphabet
+ * writes the lone byte E9 as "é") the plain text is meant. */
 int32_t sx_token_find(const struct sx_tokenizer *tokenizer, const char *name);
 /* A token as a reader wants it: "A", " the", "\n" as ⏎; at most size-1 bytes, UTF-8, sanitised. */
 void sx_token_label(const struct sx_tokenizer *tokenizer, int32_t id, char *buf, size_t size);
