@@ -36,7 +36,8 @@
 #define SORT_KEYS "latent|align|enc-norm|dec-norm|similarity|margin|category"
 
 static const struct sx_param info_params[] = {
-    POSITIONAL("path", SX_PARAM_PATH, true, true, "SAE files or folders, searched recursively"),
+    POSITIONAL("path", SX_PARAM_PATH, true, true,
+               "SAEs, transformers, or folders, searched recursively"),
 };
 static const struct sx_param compare_params[] = {
     POSITIONAL("a", SX_PARAM_PATH, true, false, "an SAE"),
@@ -245,9 +246,10 @@ static const struct sx_command table[] = {
     {
         .name = "info",
         .group = "SAEs",
-        .help = "what SAE files say and measure: format, shapes, norms, alignment, dead latents",
-        .details = "A folder is searched recursively; files that claim to be an SAE and cannot be "
-                   "read are listed with the reason. A path that names one broken file, or a "
+        .help = "what SAEs and models say: format, shapes; norms and dead latents measured",
+        .details = "A folder is searched recursively; files that claim to be an SAE or a model "
+                   "and cannot be read are listed with the reason. A path that names one broken "
+                   "file, or a "
                    "folder without any that can be read, is an error. The decoder constraint is "
                    "measured on the weights.",
         .example = "sextant info runs/mnist --json",

@@ -7,6 +7,7 @@
 
 #include "document.h"
 #include "matrix.h"
+#include "model_describe.h"
 #include "sextant/base/alloc.h"
 #include "sextant/io/h5.h"
 #include "sextant/io/tensor_write.h"
@@ -26,6 +27,8 @@ static bool ends_with(const char *s, const char *tail)
 static enum sx_status describe_entry(const struct sx_entry *entry, struct sx_value **out,
                                      struct sx_error *err)
 {
+    if (entry->kind == SX_ENTRY_MODEL)
+        return sx_model_describe(entry->path, out, err);
     struct sx_sae *sae = NULL;
     struct sx_sae_stats stats = {0};
     enum sx_status status = sx_sae_load(entry->path, &sae, err);
@@ -51,12 +54,16 @@ static struct sx_value *describe_problem(const struct sx_entry *entry, const str
     return problem;
 }
 
-/* A file that was named must be an SAE; one that was found in a folder may be broken. */
+/* A path that was named must be an SAE or a model; one that was found in a folder may be broken. */
 static bool was_named(const struct sx_value *paths, const struct sx_entry *entry)
 {
-    for (size_t i = 0; i < sx_value_count(paths); i++)
-        if (strcmp(sx_value_string_or(sx_value_item(paths, i), ""), entry->path) == 0)
+    const size_t n = strlen(entry->path);
+    for (size_t i = 0; i < sx_value_count(paths); i++) {
+        const char *path = sx_value_string_or(sx_value_item(paths, i), "");
+        /* The scan leaves out slashes at the end of a folder's name. */
+        if (strncmp(path, entry->path, n) == 0 && strspn(path + n, "/") == strlen(path + n))
             return true;
+    }
     return false;
 }
 
@@ -71,12 +78,13 @@ static enum sx_status info_entries(struct sx_job *job, const struct sx_workspace
         struct sx_value *described = NULL;
         struct sx_error why = entry->problem;
         SX_TRY(sx_task_step(&job->task, i, workspace->n_entries));
-        if (entry->kind == SX_ENTRY_SAE && describe_entry(entry, &described, &why) == SX_OK) {
+        const bool ours = entry->kind == SX_ENTRY_SAE || entry->kind == SX_ENTRY_MODEL;
+        if (ours && describe_entry(entry, &described, &why) == SX_OK) {
             sx_value_append(files, described);
             ++*read;
             continue;
         }
-        if (entry->kind != SX_ENTRY_SAE && entry->kind != SX_ENTRY_PROBLEM)
+        if (!ours && entry->kind != SX_ENTRY_PROBLEM)
             continue;
         if (was_named(paths, entry))
             return sx_fail(err, why.status, "%s", why.message);
@@ -100,7 +108,7 @@ static enum sx_status nothing_read(const struct sx_workspace *workspace,
 {
     const size_t n = sx_value_count(files);
     if (n == 0)
-        return sx_fail(err, SX_ERR_NOTFOUND, "%s: no SAE here", workspace->root);
+        return sx_fail(err, SX_ERR_NOTFOUND, "%s: no SAE here and no model", workspace->root);
     const char *why = sx_value_string_or(sx_value_get(sx_value_item(files, 0), "error"), "");
     if (n == 1)
         return sx_fail(err, SX_ERR_FORMAT, "%s", why);
@@ -129,6 +137,13 @@ static struct sx_value *info_rows(const struct sx_value *files)
         {"alignment.count_over_0.95", "alignment_over_0.95"},
         {"dead", "dead"},
         {"dead_tiny", "dead_tiny"},
+        {"family", "family"},
+        {"layers", "layers"},
+        {"d_model", "d_model"},
+        {"heads", "heads"},
+        {"vocab", "vocab"},
+        {"dtype", "dtype"},
+        {"parameters", "parameters"},
         {"error", "error"},
     };
     struct sx_value *rows = sx_value_list();

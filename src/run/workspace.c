@@ -1,6 +1,7 @@
-/* Walk the named paths, ask of each tensor file what it says about itself, and put SAEs that are
- * alike in all but the seed into families. Files are found by their ending inside folders (opening
- * every file of a home directory would take minutes) and by content when named. */
+/* Walk the named paths, ask of each tensor file and of each folder with a config.json what it says
+ * about itself, and put SAEs that are alike in all but the seed into families. Files are found by
+ * their ending inside folders (opening every file of a home directory would take minutes) and by
+ * content when named. */
 #include "sextant/run/workspace.h"
 
 #include <ctype.h>
@@ -17,7 +18,9 @@
 #include "sextant/base/log.h"
 #include "sextant/base/str.h"
 #include "sextant/base/text.h"
+#include "sextant/io/json.h"
 #include "sextant/io/tensor_file.h"
+#include "sextant/model/model.h"
 #include "sextant/sae/sae.h"
 
 enum { MAX_NAMES = 100000, MAX_DEPTH = 32, MAX_LABEL = 512 };
@@ -56,11 +59,18 @@ static bool promises(const char *name, enum sx_entry_kind *kind)
         const char *tail;
         enum sx_entry_kind kind;
     } tails[] = {
-        {".curve.h5", SX_ENTRY_TRAINING}, {".match.h5", SX_ENTRY_MATCH},  {".pt", SX_ENTRY_SAE},
-        {".pth", SX_ENTRY_SAE},           {".safetensors", SX_ENTRY_SAE}, {".npz", SX_ENTRY_SAE},
-        {".bin", SX_ENTRY_SAE},           {".h5", SX_ENTRY_SAE},          {".hdf5", SX_ENTRY_SAE},
+        {".curve.h5", SX_ENTRY_TRAINING},
+        {".match.h5", SX_ENTRY_MATCH},
+        {".run.h5", SX_ENTRY_RUN},
+        {".pt", SX_ENTRY_SAE},
+        {".pth", SX_ENTRY_SAE},
+        {".safetensors", SX_ENTRY_SAE},
+        {".npz", SX_ENTRY_SAE},
+        {".bin", SX_ENTRY_SAE},
+        {".h5", SX_ENTRY_SAE},
+        {".hdf5", SX_ENTRY_SAE},
     };
-    static const char *const others[] = {".ckpt.h5", ".run.h5", ".index.h5", ".steer.h5"};
+    static const char *const others[] = {".ckpt.h5", ".index.h5", ".steer.h5"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (ends_with(name, others[i]))
             return false;
@@ -92,6 +102,10 @@ static struct sx_entry *add_entry(struct scan *scan, const char *path, enum sx_e
     const char *label = path + scan->root_len;
     while (*label == '/')
         label++;
+    if (!*label && strrchr(path, '/')) /* the workspace itself: a model's folder */
+        label = strrchr(path, '/') + 1;
+    else if (!*label)
+        label = path;
     entry->path = sx_xstrdup(path);
     entry->label = sx_text_clean_dup(label, strlen(label), MAX_LABEL);
     return entry;
@@ -101,6 +115,48 @@ static void add_problem(struct scan *scan, const char *path, const struct sx_err
 {
     add_entry(scan, path, SX_ENTRY_PROBLEM)->problem = *why;
     scan->workspace->n_problems++;
+}
+
+/* Does the folder's config.json say that it is a transformer of a family that we read? */
+static bool says_our_family(const char *folder)
+{
+    char *path = sx_xasprintf("%s/config.json", folder);
+    struct sx_value *config = NULL;
+    bool ours = false;
+    if (sx_json_parse_file(path, &config, NULL) == SX_OK) {
+        const char *type = sx_value_string_or(sx_value_get(config, "model_type"), "");
+        ours = strcmp(type, "esm") == 0 || strcmp(type, "gpt_neox") == 0;
+    }
+    sx_value_free(config);
+    sx_free(path);
+    return ours;
+}
+
+/* A transformer becomes an entry, and so does one that is refused when that concerns us (`ours`:
+ * named, or of a family that we read). Returns whether there is an entry now. */
+static bool add_model(struct scan *scan, const char *path, bool ours)
+{
+    struct sx_model_info info = {0};
+    struct sx_error why = {0};
+    enum sx_status status = sx_model_probe(path, &info, &why);
+    if (status == SX_OK) {
+        add_entry(scan, path, SX_ENTRY_MODEL)->model = info;
+        scan->workspace->n_warnings += info.n_warnings;
+        return true;
+    }
+    if (status == SX_ERR_NOTFOUND || !ours)
+        return false;
+    add_problem(scan, path, &why);
+    return true;
+}
+
+/* The folder as a whole may be a transformer; its weight files are no entries of their own then. */
+static bool add_model_folder(struct scan *scan, const char *folder, bool named)
+{
+    struct stat st;
+    if (stat(folder, &st) != 0 || seen_before(scan, &st))
+        return false;
+    return add_model(scan, folder, named || says_our_family(folder));
 }
 
 static void add_sae(struct scan *scan, const char *path, bool named)
@@ -115,6 +171,10 @@ static void add_sae(struct scan *scan, const char *path, bool named)
         scan->workspace->n_warnings += info.n_warnings;
         return;
     }
+    /* A *.pt of tensors that is no SAE may be fair-esm's, which the probe knows by its content. */
+    const bool torch = ends_with(path, ".pt") && status == SX_ERR_NOTFOUND;
+    if (add_model(scan, path, named || torch))
+        return;
     /* A readable file of other tensors is no concern of ours, nor is a stray *.bin. */
     enum sx_container container;
     const bool claims =
@@ -223,7 +283,7 @@ static enum sx_status read_names(struct scan *scan, const char *folder, struct n
 static enum sx_status walk(struct scan *scan, const char *folder, int depth);
 
 /* A folder reached through a symbolic link is left alone: it may be its own parent. */
-static enum sx_status visit(struct scan *scan, const char *path, int depth)
+static enum sx_status visit(struct scan *scan, const char *path, int depth, bool in_model)
 {
     struct stat st;
     if (lstat(path, &st) != 0)
@@ -234,6 +294,8 @@ static enum sx_status visit(struct scan *scan, const char *path, int depth)
     const bool link = S_ISLNK(st.st_mode);
     if ((link || S_ISREG(st.st_mode)) && promises(path, &kind)) {
         if (link && (stat(path, &st) != 0 || !S_ISREG(st.st_mode)))
+            return SX_OK;
+        if (in_model && kind == SX_ENTRY_SAE && !ends_with(path, ".h5"))
             return SX_OK;
         add_file(scan, path, kind, false);
     }
@@ -247,12 +309,16 @@ static enum sx_status walk(struct scan *scan, const char *folder, int depth)
     if (read_names(scan, folder, &names, &why) != SX_OK)
         add_problem(scan, folder, &why);
     enum sx_status status = SX_OK;
+    bool in_model = false;
+    for (size_t i = 0; i < names.count && !in_model; i++)
+        in_model =
+            strcmp(names.name[i], "config.json") == 0 && add_model_folder(scan, folder, depth == 0);
     for (size_t i = 0; i < names.count && status == SX_OK; i++) {
         const char *slash = ends_with(folder, "/") || strcmp(folder, "/") == 0 ? "" : "/";
         char *path = sx_xasprintf("%s%s%s", folder, slash, names.name[i]);
         status = sx_task_step(scan->task, scan->n_names, 0);
         if (status == SX_OK)
-            status = visit(scan, path, depth);
+            status = visit(scan, path, depth, in_model);
         sx_free(path);
     }
     names_release(&names);
@@ -616,6 +682,7 @@ void sx_workspace_release(struct sx_workspace *workspace)
         sx_free(workspace->entries[i].path);
         sx_free(workspace->entries[i].label);
         sx_sae_info_release(&workspace->entries[i].info);
+        sx_model_info_release(&workspace->entries[i].model);
     }
     for (size_t i = 0; i < workspace->n_families; i++) {
         sx_free(workspace->families[i].key);
