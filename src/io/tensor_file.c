@@ -268,7 +268,7 @@ static enum sx_status check_bounds(const struct sx_tensor_file *file, struct sx_
 static bool wants_map(const struct sx_tensor_file *file)
 {
     for (size_t i = 0; i < file->count; i++)
-        if (file->records[i].place == SX_PLACE_RAW && file->records[i].info.dtype == SX_DTYPE_F32)
+        if (file->records[i].place == SX_PLACE_RAW)
             return file->bytes.size > 0;
     return false;
 }
@@ -666,21 +666,27 @@ enum sx_status sx_tensor_file_read_rows_f32(const struct sx_tensor_file *file, s
     return read_tensor(file, i, &q, out, err);
 }
 
-const float *sx_tensor_file_map_f32(const struct sx_tensor_file *file, size_t i)
+const void *sx_tensor_file_map_raw(const struct sx_tensor_file *file, size_t i)
 {
     SX_ASSERT(i < file->count);
     const struct sx_record *r = &file->records[i];
     struct stat st;
     if (r->place == SX_PLACE_SHARD)
-        return sx_tensor_file_map_f32(file->shards[r->shard].file, r->index);
-    if (r->place != SX_PLACE_RAW || r->info.dtype != SX_DTYPE_F32 || !r->info.contiguous ||
-        r->info.count == 0 || !file->map || (uintptr_t)(file->map + r->offset) % sizeof(float) != 0)
+        return sx_tensor_file_map_raw(file->shards[r->shard].file, r->index);
+    if (r->place != SX_PLACE_RAW || !r->info.contiguous || r->info.count == 0 || !file->map ||
+        (uintptr_t)(file->map + r->offset) % sx_dtype_size(r->info.dtype) != 0)
         return NULL;
     /* Of a file that has become shorter, copies say so at once. */
     if (file->bytes.fd >= 0 &&
         (fstat(file->bytes.fd, &st) != 0 || (uint64_t)st.st_size < file->bytes.size))
         return NULL;
-    return (const float *)(const void *)(file->map + r->offset);
+    return file->map + r->offset;
+}
+
+const float *sx_tensor_file_map_f32(const struct sx_tensor_file *file, size_t i)
+{
+    SX_ASSERT(i < file->count);
+    return file->records[i].info.dtype == SX_DTYPE_F32 ? sx_tensor_file_map_raw(file, i) : NULL;
 }
 
 bool sx_tensor_file_was_cut(const struct sx_tensor_file *file)

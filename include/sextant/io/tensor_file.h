@@ -80,6 +80,9 @@ enum sx_status sx_tensor_file_read_rows_f32(const struct sx_tensor_file *file, s
  * NULL and the caller reads a copy. Valid until the file is closed. What a file that is cut shorter
  * meanwhile no longer holds reads as NaN; all other reads copy and answer SX_ERR_IO. */
 const float *sx_tensor_file_map_f32(const struct sx_tensor_file *file, size_t i);
+/* The same for any element type: contiguous little-endian elements as stored, aligned to their
+ * size. Cut off, all bits are set: NaN in every floating-point type. */
+const void *sx_tensor_file_map_raw(const struct sx_tensor_file *file, size_t i);
 /* Has a mapped pointer met the end of a file that was cut shorter? */
 bool sx_tensor_file_was_cut(const struct sx_tensor_file *file);
 
