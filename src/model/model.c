@@ -173,12 +173,39 @@ static enum sx_status describe(struct model_source *s, struct sx_model_info *inf
     return SX_OK;
 }
 
+/* ESM-2's alphabet is fixed, and a vocab.txt that says otherwise makes it another model. GPT-NeoX
+ * can be run on token ids, whatever is wrong with its tokenizer. */
+static enum sx_status open_tokenizer(const struct model_source *s, struct sx_model_info *info,
+                                     struct sx_tokenizer **tokenizer, struct sx_error *err)
+{
+    const bool esm = info->family == SX_MODEL_ESM2;
+    char *path = sx_model_source_file(s, esm ? "vocab.txt" : "tokenizer.json");
+    enum sx_status status = SX_OK;
+    struct sx_error why = {0};
+    if (esm) {
+        status = sx_tokenizer_esm2(path, tokenizer, err);
+    } else if (path && sx_tokenizer_open(path, tokenizer, &why) != SX_OK) {
+        info->has_tokenizer = false;
+        sx_model_warn(info, "the tokenizer is not usable, input must be token ids: %s",
+                      why.message);
+    } else if (*tokenizer && sx_tokenizer_size(*tokenizer) > info->vocab) {
+        sx_model_warn(info, "the tokenizer has ids up to %zu, but the model has %llu tokens",
+                      sx_tokenizer_size(*tokenizer) - 1, (unsigned long long)info->vocab);
+    }
+    sx_free(path);
+    return status;
+}
+
 enum sx_status sx_model_probe(const char *path, struct sx_model_info *info, struct sx_error *err)
 {
     struct model_source source;
     struct model_plan plan;
     SX_TRY(sx_model_source_open(path, &source, err));
+    struct sx_tokenizer *tokenizer = NULL;
     enum sx_status status = describe(&source, info, &plan, err);
+    if (status == SX_OK && info->family == SX_MODEL_ESM2) /* the other kind takes a while */
+        status = open_tokenizer(&source, info, &tokenizer, err);
+    sx_tokenizer_free(tokenizer);
     if (status != SX_OK)
         sx_model_info_release(info);
     sx_model_plan_release(&plan);
@@ -210,6 +237,7 @@ static void model_free(struct sx_model *m)
     sx_free(m->layers);
     sx_free(m->frequencies);
     sx_free(atomic_load_explicit(&m->fingerprint, memory_order_relaxed));
+    sx_tokenizer_free(m->tokenizer);
     sx_tensor_file_close(m->tensors);
     sx_tensor_file_close(m->contacts);
     sx_model_info_release(&m->info);
@@ -261,6 +289,8 @@ enum sx_status sx_model_open(const char *path, const struct sx_model_options *op
     } else {
         sx_model_info_release(&info);
     }
+    if (status == SX_OK)
+        status = open_tokenizer(&source, &m->info, &m->tokenizer, err);
     if (status == SX_OK && sx_tensor_file_was_cut(m->tensors))
         status = sx_fail(err, SX_ERR_IO, "%s: the file was cut shorter while it was opened", path);
     if (status == SX_OK)
