@@ -1,74 +1,85 @@
 #include "sextant/core/nn.h"
 
 #include <math.h>
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <string.h>
 
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+#include "nn_kernels.h"
 #include "sextant/base/status.h"
+
+/* ---- choice of the instruction set ---- */
+
+static const struct sx_nn_kernels *const all_kernels[] = {
+#if defined(__x86_64__)
+    &sx_nn_avx512,
+    &sx_nn_avx2,
+#endif
+    &sx_nn_baseline,
+};
+enum { ALL = sizeof all_kernels / sizeof *all_kernels };
+
+static size_t best_kernels(void)
+{
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
+        return 2;
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
+               ? 0
+               : 1;
+#else
+    return 0;
+#endif
+}
+
+static const struct sx_nn_kernels *_Atomic chosen;
+
+static const struct sx_nn_kernels *kernels(void)
+{
+    const struct sx_nn_kernels *k = atomic_load_explicit(&chosen, memory_order_relaxed);
+    if (!k) {
+        k = all_kernels[best_kernels()];
+        atomic_store_explicit(&chosen, k, memory_order_relaxed);
+    }
+    return k;
+}
+
+size_t sx_nn_count(void)
+{
+    return ALL - best_kernels();
+}
+
+const char *sx_nn_use(size_t index)
+{
+    SX_ASSERT(index < sx_nn_count());
+    const struct sx_nn_kernels *k = all_kernels[best_kernels() + index];
+    atomic_store_explicit(&chosen, k, memory_order_relaxed);
+    return k->name;
+}
+
+/* ---- rows ---- */
 
 size_t sx_storage_size(enum sx_storage storage)
 {
     return storage == SX_STORE_F32 ? 4 : 2;
 }
 
-static float half_value(uint16_t h)
-{
-    uint32_t magnitude = h & 0x7FFFU, sign = (uint32_t)(h & 0x8000U) << 16, bits;
-    if (magnitude >= 0x7C00U) {
-        bits = sign | 0x7F800000U | magnitude << 13;
-    } else if (magnitude >= 0x0400U) {
-        bits = sign | ((magnitude << 13) + (112U << 23));
-    } else {
-        float tiny = (float)magnitude * 0x1p-24F;
-        return sign ? -tiny : tiny;
-    }
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static float bf16_value(uint16_t b)
-{
-    uint32_t bits = (uint32_t)b << 16;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 void sx_widen(enum sx_storage storage, const void *in, float *out, size_t n)
 {
-    if (storage == SX_STORE_F32) {
-        memcpy(out, in, n * sizeof *out);
-        return;
-    }
-    const unsigned char *p = in;
-    for (size_t i = 0; i < n; i++) {
-        uint16_t word;
-        memcpy(&word, p + 2 * i, sizeof word);
-        out[i] = storage == SX_STORE_F16 ? half_value(word) : bf16_value(word);
-    }
+    kernels()->widen(storage, in, out, n);
 }
 
 void sx_layernorm_rows(const float *x, size_t ldx, const float *gamma, const float *beta, float eps,
                        size_t rows, size_t cols, float *out, size_t ldo, float *sigma)
 {
-    for (size_t r = 0; r < rows; r++) {
-        const float *in = x + r * ldx;
-        float *to = out + r * ldo;
-        double sum = 0, square = 0;
-        for (size_t i = 0; i < cols; i++)
-            sum += (double)in[i];
-        double mean = sum / (double)cols;
-        for (size_t i = 0; i < cols; i++) {
-            double centred = (double)in[i] - mean;
-            square += centred * centred;
-        }
-        double root = sqrt(square / (double)cols + (double)eps);
-        for (size_t i = 0; i < cols; i++)
-            to[i] = (float)((double)gamma[i] * (((double)in[i] - mean) / root) + (double)beta[i]);
-        if (sigma)
-            sigma[r] = (float)root;
-    }
+    const struct sx_nn_kernels *k = kernels();
+    for (size_t r = 0; r < rows; r++)
+        k->layernorm(x + r * ldx, gamma, beta, eps, cols, out + r * ldo, sigma ? sigma + r : NULL);
 }
 
 const char *sx_activation_name(enum sx_activation act)
@@ -78,56 +89,35 @@ const char *sx_activation_name(enum sx_activation act)
 
 void sx_activate(enum sx_activation act, float *x, size_t n)
 {
-    const float tanh_scale = 0.7978845608F;
-    for (size_t i = 0; i < n; i++) {
-        float t = x[i];
-        x[i] = 0.5F * t *
-               (1 + (act == SX_ACT_GELU ? erff(t * 0.7071067812F)
-                                        : tanhf(tanh_scale * (t + 0.044715F * t * t * t))));
-    }
+    kernels()->activate(act, x, n);
 }
 
 void sx_add_row(float *y, const float *row, size_t rows, size_t cols, size_t ld)
 {
+    const struct sx_nn_kernels *k = kernels();
     for (size_t r = 0; r < rows; r++)
-        for (size_t i = 0; i < cols; i++)
-            y[r * ld + i] += row[i];
+        k->add(y + r * ld, row, cols);
 }
 
 void sx_add_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t rows, size_t cols)
 {
+    const struct sx_nn_kernels *k = kernels();
     for (size_t r = 0; r < rows; r++)
-        for (size_t i = 0; i < cols; i++)
-            y[r * ldy + i] += x[r * ldx + i];
+        k->add(y + r * ldy, x + r * ldx, cols);
 }
 
 double sx_softmax(float *x, size_t n)
 {
-    float peak = -INFINITY;
-    for (size_t i = 0; i < n; i++)
-        peak = x[i] > peak ? x[i] : peak;
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        x[i] = isinf(x[i]) && x[i] < 0 ? 0 : expf(x[i] - peak);
-        sum += (double)x[i];
-    }
-    for (size_t i = 0; i < n && sum > 0; i++)
-        x[i] = (float)((double)x[i] / sum);
-    return log(sum) + (sum > 0 ? (double)peak : 0);
+    return kernels()->softmax(x, n);
 }
 
 void sx_rotate_rows(float *x, size_t ld, size_t rows, size_t heads, size_t d_head, size_t bands,
                     const float *cosine, const float *sine)
 {
+    SX_ASSERT(2 * bands <= d_head);
+    const struct sx_nn_kernels *k = kernels();
     for (size_t r = 0; r < rows; r++)
-        for (size_t h = 0; h < heads; h++) {
-            float *a = x + r * ld + h * d_head, *b = a + bands;
-            for (size_t k = 0; k < bands; k++) {
-                float c = cosine[r * bands + k], s = sine[r * bands + k], re = a[k], im = b[k];
-                a[k] = re * c - im * s;
-                b[k] = im * c + re * s;
-            }
-        }
+        k->rotate(x + r * ld, heads, d_head, bands, cosine + r * bands, sine + r * bands);
 }
 
 void sx_rotation_table(const float *position, size_t rows, const float *frequency, size_t bands,
@@ -141,50 +131,48 @@ void sx_rotation_table(const float *position, size_t rows, const float *frequenc
         }
 }
 
+/* ---- attention and few rows ---- */
+
 size_t sx_attention_scratch(size_t n_k)
 {
-    return 8 * ((n_k + 15) / 16 * 16);
-}
-
-static bool sees(const struct sx_attention_head *head, size_t query, size_t key)
-{
-    bool early = head->causal == INT64_MAX || (int64_t)key <= (int64_t)query + head->causal;
-    return early && !(head->forbidden && head->forbidden[key]);
+    return sx_attention_width(n_k) + SX_ATTENTION_TILE * sx_attention_stride(n_k);
 }
 
 void sx_attention_head(const struct sx_attention_head *head)
 {
-    float *row = head->scratch;
-    for (size_t i = 0; i < head->n_q; i++) {
-        for (size_t j = 0; j < head->n_k; j++) {
-            float sum = 0;
-            for (size_t c = 0; c < head->d; c++)
-                sum += head->q[i * head->ldq + c] * head->kt[c * head->ldk + j];
-            row[j] = sees(head, i, j) ? sum * head->scale : -INFINITY;
-        }
-        if (head->on_scores)
-            head->on_scores(head->ctx, i, row);
-        sx_softmax(row, head->n_k);
-        if (head->on_pattern)
-            head->on_pattern(head->ctx, i, row);
-        if (head->pattern)
-            memcpy(head->pattern + i * head->ldp, row, head->n_k * sizeof *row);
-        float *out = head->out + i * head->ldo;
-        memset(out, 0, head->d * sizeof *out);
-        for (size_t j = 0; j < head->n_k; j++)
-            for (size_t c = 0; c < head->d; c++)
-                out[c] += row[j] * head->v[j * head->ldv + c];
-    }
+    SX_ASSERT(head->ldk >= sx_attention_width(head->n_k));
+    kernels()->attention(head);
+}
+
+/* Four keys by four dimensions. */
+static void transpose_block(const float *k, size_t ld, float *kt, size_t ldk)
+{
+#if defined(__x86_64__)
+    __m128 a = _mm_loadu_ps(k), b = _mm_loadu_ps(k + ld), c = _mm_loadu_ps(k + 2 * ld),
+           d = _mm_loadu_ps(k + 3 * ld);
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    _mm_storeu_ps(kt, a);
+    _mm_storeu_ps(kt + ldk, b);
+    _mm_storeu_ps(kt + 2 * ldk, c);
+    _mm_storeu_ps(kt + 3 * ldk, d);
+#else
+    for (size_t i = 0; i < 4; i++)
+        for (size_t j = 0; j < 4; j++)
+            kt[i * ldk + j] = k[j * ld + i];
+#endif
 }
 
 void sx_attention_keys(const float *k, size_t ld, size_t n, size_t d, float *kt, size_t ldk,
                        size_t first)
 {
-    size_t end = (first + n + 15) / 16 * 16;
+    size_t end = sx_attention_width(first + n), whole_n = n / 4 * 4, whole_d = d / 4 * 4;
     SX_ASSERT(end <= ldk);
+    for (size_t j = 0; j < whole_n; j += 4)
+        for (size_t c = 0; c < whole_d; c += 4)
+            transpose_block(k + j * ld + c, ld, kt + c * ldk + first + j, ldk);
     for (size_t c = 0; c < d; c++) {
         float *to = kt + c * ldk + first;
-        for (size_t j = 0; j < n; j++)
+        for (size_t j = c < whole_d ? whole_n : 0; j < n; j++)
             to[j] = k[j * ld + c];
         memset(to + n, 0, (end - first - n) * sizeof *to);
     }
@@ -194,17 +182,5 @@ void sx_linear_few(enum sx_storage storage, const void *w, size_t in, size_t fir
                    const float *bias, const float *x, size_t ldx, size_t rows, float *y, size_t ldy)
 {
     SX_ASSERT(rows <= SX_FEW_ROWS);
-    const unsigned char *p = w;
-    size_t size = sx_storage_size(storage);
-    for (size_t o = first; o < last; o++) {
-        float sum[SX_FEW_ROWS] = {0};
-        for (size_t i = 0; i < in; i++) {
-            float value;
-            sx_widen(storage, p + (o * in + i) * size, &value, 1);
-            for (size_t r = 0; r < rows; r++)
-                sum[r] += value * x[r * ldx + i];
-        }
-        for (size_t r = 0; r < rows; r++)
-            y[r * ldy + o] = sum[r] + (bias ? bias[o] : 0);
-    }
+    kernels()->linear_few(storage, w, in, first, last, bias, x, ldx, rows, y, ldy);
 }

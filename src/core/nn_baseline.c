@@ -1,0 +1,13 @@
+#include "nn_attention.h"
+
+const struct sx_nn_kernels sx_nn_baseline = {
+    .name = "baseline",
+    .widen = widen,
+    .layernorm = layernorm,
+    .activate = activate,
+    .add = add,
+    .softmax = softmax,
+    .rotate = rotate,
+    .attention = attention,
+    .linear_few = linear_few,
+};
