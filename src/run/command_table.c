@@ -179,6 +179,29 @@ static const struct sx_param export_params[] = {
     CHOICE("what", "rows|marked|curves|match", NULL,
            "default: match for *.match.h5, rows for the others"),
 };
+static const struct sx_param input_params[] = {
+    POSITIONAL("text", SX_PARAM_STRING, false, true,
+               "a sequence of residues, in which <mask> may stand, or a prompt"),
+    OPTION("fasta", SX_PARAM_PATH, "take a record of this FASTA file"),
+    NUMBER("record", SX_PARAM_INT, 1, MAX_INDEX, NULL, "which record, from 1; default: the first"),
+};
+static const struct sx_param mask_params[] = {
+    NUMBER("token", SX_PARAM_INT, 0, MAX_INDEX, NULL, "default: the selected one"),
+    FLAG("clear", "remove all masks"),
+};
+static const struct sx_param lens_params[] = {
+    {.name = "target",
+     .kind = SX_PARAM_STRING,
+     .fallback = "self",
+     .help = "token to follow, e.g. M or ' the'; self: each position's own (or next) one"},
+};
+static const struct sx_param attend_params[] = {
+    NUMBER("token", SX_PARAM_INT, 0, MAX_INDEX, NULL, "query; default: the selected token"),
+};
+static const struct sx_param attention_map_params[] = {
+    NUMBER("layer", SX_PARAM_INT, 0, MAX_INDEX, NULL, "default: the selected one"),
+    NUMBER("head", SX_PARAM_INT, 0, MAX_INDEX, NULL, "default: the selected one"),
+};
 
 /* Carried out by the program itself. */
 static const struct sx_param view_params[] = {
@@ -506,6 +529,87 @@ static const struct sx_command table[] = {
         .flags = PROMPT,
         .prepare = sx_cmd_mark_prepare,
         .apply = sx_cmd_mark_apply,
+    },
+    {
+        .name = "input",
+        .group = "Session",
+        .help = "ask the selected model about a sequence or a prompt; nothing: an example",
+        .example = "input MKT<mask>YIAKQR",
+        PARAMS(input_params),
+        .lane = SX_LANE_QUERY,
+        .flags = PROMPT | SUPERSEDE | QUIET,
+        .prepare = sx_cmd_input_prepare,
+        .run = sx_cmd_input_run,
+        .apply = sx_cmd_input_apply,
+    },
+    {
+        .name = "mask",
+        .group = "Session",
+        .help = "mask a residue of the input, or take its mask away",
+        .example = "mask --token 1",
+        PARAMS(mask_params),
+        .lane = SX_LANE_UI,
+        .flags = PROMPT,
+        .prepare = sx_cmd_mask_prepare,
+        .apply = sx_cmd_mask_apply,
+    },
+    {
+        .name = "infer",
+        .group = "Session",
+        .help = "what the model predicts for every token of the input",
+        .example = "infer",
+        .lane = SX_LANE_COMPUTE,
+        .flags = PROMPT | SUPERSEDE | QUIET,
+        .prepare = sx_cmd_infer_prepare,
+        .run = sx_cmd_infer_run,
+        .apply = sx_cmd_infer_apply,
+    },
+    {
+        .name = "lens",
+        .group = "Session",
+        .help = "logit lens of the input: the model's head between its layers",
+        .example = "lens --target M",
+        PARAMS(lens_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = PROMPT | SUPERSEDE | QUIET,
+        .prepare = sx_cmd_lens_prepare,
+        .run = sx_cmd_lens_run,
+        .apply = sx_cmd_lens_apply,
+    },
+    {
+        .name = "attend",
+        .group = "Session",
+        .help = "where one token looks, in every layer and head",
+        .example = "attend --token 1",
+        PARAMS(attend_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = PROMPT | SUPERSEDE | QUIET,
+        .prepare = sx_cmd_attend_prepare,
+        .run = sx_cmd_attend_run,
+        .apply = sx_cmd_attend_apply,
+    },
+    {
+        .name = "attention-map",
+        .group = "Session",
+        .help = "the attention of one head, every token to every other",
+        .example = "attention-map --layer 4 --head 7",
+        PARAMS(attention_map_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = PROMPT | SUPERSEDE | QUIET,
+        .prepare = sx_cmd_attention_map_prepare,
+        .run = sx_cmd_attention_map_run,
+        .apply = sx_cmd_attention_map_apply,
+    },
+    {
+        .name = "contact-map",
+        .group = "Session",
+        .help = "residues in contact, by ESM-2's contact head",
+        .example = "contact-map",
+        .lane = SX_LANE_COMPUTE,
+        .flags = PROMPT | SUPERSEDE | QUIET,
+        .prepare = sx_cmd_contact_map_prepare,
+        .run = sx_cmd_contact_map_run,
+        .apply = sx_cmd_contact_map_apply,
     },
     {
         .name = "export",

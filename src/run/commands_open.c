@@ -5,6 +5,7 @@
 
 #include "document.h"
 #include "members.h"
+#include "run_private.h"
 #include "session_private.h"
 #include "sextant/base/alloc.h"
 #include "sextant/run/workspace.h"
@@ -86,6 +87,33 @@ static void forget_family(struct sx_session *session)
     sx_session_empty_card(session);
     sx_session_empty_gallery(session);
     sx_session_empty_curves(session);
+    sx_session_empty_input(session);
+}
+
+/* The same transformer stays selected, or the first one becomes it: the only one there is needs no
+ * choosing. */
+static void follow_model(const struct sx_workspace *before, const struct sx_selection *was,
+                         struct sx_session *session)
+{
+    const struct sx_workspace *now = &session->workspace;
+    struct sx_selection *selection = &session->selection;
+    selection->model = SIZE_MAX;
+    selection->token = SX_FIRST_TOKEN;
+    for (size_t i = 0; i < now->n_entries; i++) {
+        if (now->entries[i].kind != SX_ENTRY_MODEL)
+            continue;
+        const bool same = was->model < before->n_entries &&
+                          strcmp(now->entries[i].path, before->entries[was->model].path) == 0;
+        if (same || selection->model == SIZE_MAX)
+            selection->model = i;
+        if (!same)
+            continue;
+        selection->token = was->token;
+        selection->key = was->key;
+        selection->layer = was->layer;
+        selection->head = was->head;
+        return;
+    }
 }
 
 /* The same things stay selected where they are still there. */
@@ -116,6 +144,7 @@ static void follow_selection(const struct sx_workspace *before, struct sx_sessio
             strcmp(path, before->entries[was.training].path) == 0)
             selection->training = i;
     }
+    follow_model(before, &was, session);
     /* The only training run there is needs no choosing. */
     for (size_t i = 0; selection->training == SIZE_MAX && i < now->n_entries; i++)
         if (now->entries[i].kind == SX_ENTRY_TRAINING)
@@ -123,6 +152,18 @@ static void follow_selection(const struct sx_workspace *before, struct sx_sessio
     if (selection->entry == SIZE_MAX && now->n_entries)
         selection->entry =
             selection->family == SIZE_MAX ? 0 : now->families[selection->family].members[0];
+}
+
+/* The files may be others now: what was typed is asked of the model anew. Owned line, or NULL. */
+static char *input_again(const struct sx_session *session)
+{
+    const struct sx_input *input = &session->input;
+    if (input->state != SX_STATE_READY || input->model >= session->workspace.n_entries)
+        return NULL;
+    struct sx_str line = SX_STR_INIT;
+    sx_str_append(&line, "input ");
+    sx_command_quote(input->text, &line);
+    return sx_str_take(&line);
 }
 
 SX_APPLY(open)
@@ -135,6 +176,8 @@ SX_APPLY(open)
     }
     struct sx_workspace before = session->workspace;
     struct sx_workspace *found = job->result;
+    char *again = input_again(session);
+    char *model = again ? sx_xstrdup(before.entries[session->input.model].path) : NULL;
     session->workspace = *found;
     sx_free(found);
     job->result = NULL;
@@ -144,6 +187,12 @@ SX_APPLY(open)
     follow_selection(&before, session);
     sx_workspace_release(&before);
     sx_session_touch(session, SX_SLOT_SELECTION);
+    const size_t entry = session->selection.model;
+    if (model && entry < session->workspace.n_entries &&
+        strcmp(model, session->workspace.entries[entry].path) == 0)
+        (void)sx_run_submit_line(sx_run_of(session), again, NULL, NULL);
+    sx_free(again);
+    sx_free(model);
 }
 
 /* --- load-family --------------------------------------------------------------------------------

@@ -75,6 +75,30 @@ SX_PREPARE(load_family);
 SX_RUN(load_family);
 SX_APPLY(load_family);
 
+/* commands_input.c */
+SX_PREPARE(input);
+SX_RUN(input);
+SX_APPLY(input);
+SX_PREPARE(mask);
+SX_APPLY(mask);
+
+/* commands_model_views.c */
+SX_PREPARE(infer);
+SX_RUN(infer);
+SX_APPLY(infer);
+SX_PREPARE(lens);
+SX_RUN(lens);
+SX_APPLY(lens);
+SX_PREPARE(attend);
+SX_RUN(attend);
+SX_APPLY(attend);
+SX_PREPARE(attention_map);
+SX_RUN(attention_map);
+SX_APPLY(attention_map);
+SX_PREPARE(contact_map);
+SX_RUN(contact_map);
+SX_APPLY(contact_map);
+
 /* commands_export.c */
 SX_PREPARE(export);
 SX_RUN(export);

@@ -12,6 +12,7 @@
 #include "session_private.h"
 #include "sextant/base/alloc.h"
 #include "sextant/base/log.h"
+#include "sextant/model/forward.h"
 
 /* A quiet job that takes longer than this is shown among the jobs after all. */
 static const double QUIET_SECONDS = 0.3;
@@ -37,11 +38,17 @@ struct sx_run {
     } * pending; /* owned, oldest first */
     size_t n_pending, pending_capacity;
     uint64_t log_serial;
+    struct sx_runner *runner; /* owned; the compute lane's */
 };
 
 struct sx_run *sx_run_of(struct sx_session *session)
 {
     return (struct sx_run *)session;
+}
+
+struct sx_runner **sx_run_runner(struct sx_session *session)
+{
+    return &sx_run_of(session)->runner;
 }
 
 /* Commands with the same apply write the same slot (open and rescan): one generation for both. */
@@ -70,6 +77,7 @@ void sx_run_free(struct sx_run *run)
     if (!run)
         return;
     sx_jobs_free(run->jobs);
+    sx_runner_free(run->runner);
     sx_session_release(&run->session);
     sx_free(run->pending);
     for (size_t i = 0; i < run->n_slots; i++)

@@ -252,7 +252,7 @@ struct sx_input {
     size_t n_unknown; /* characters without a token */
 };
 
-enum { SX_TOP_TOKENS = 10 };
+enum { SX_TOP_TOKENS = 10, SX_RESIDUES = 20 };
 
 /* ESM-2: the distribution at each token, seen (unmasked) or masked as the input has it, over all 33
  * symbols. GPT-NeoX: at token t the distribution of token t as predicted from those before it (row
@@ -268,8 +268,8 @@ struct sx_sequence_data {
     int32_t *top;    /* owned [n, SX_TOP_TOKENS]: most probable first, -1 past the vocabulary */
     float *top_p;    /* owned [n, SX_TOP_TOKENS] */
     struct sx_token_text *top_text; /* owned [n, SX_TOP_TOKENS] */
-    float *residues; /* owned [n, 20] or NULL: P over the 20 residues (renormalised), in the order
-                        of the ids, LAGVSERTIDPKQNFYMHWC; ESM-2 */
+    float *residues; /* owned [n, SX_RESIDUES] or NULL: P over the 20 residues (renormalised), in
+                        the order of the ids, LAGVSERTIDPKQNFYMHWC; ESM-2 */
     double seconds;  /* the pass took */
 };
 
