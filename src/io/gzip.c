@@ -1,7 +1,10 @@
 #include "gzip.h"
 
 #include <limits.h>
+#define ZLIB_CONST /* inflate does not write to its input */
 #include <zlib.h>
+
+#include "sextant/base/alloc.h"
 
 enum { CHUNK = 1 << 16 };
 
@@ -68,4 +71,53 @@ enum sx_status sx_inflate(const struct sx_bytes *src, uint64_t at, uint64_t pack
     enum sx_status status = run(&z, src, at, packed, whole, out, n, err);
     inflateEnd(&z);
     return status;
+}
+
+struct sx_gunzip {
+    z_stream z;
+    bool between; /* members */
+};
+
+enum sx_status sx_gunzip_new(struct sx_gunzip **out, struct sx_error *err)
+{
+    struct sx_gunzip *z = sx_xcalloc(1, sizeof *z);
+    if (inflateInit2(&z->z, 15 + 16) != Z_OK) {
+        sx_free(z);
+        return sx_fail(err, SX_ERR_NOMEM, "no memory to inflate");
+    }
+    *out = z;
+    return SX_OK;
+}
+
+void sx_gunzip_free(struct sx_gunzip *z)
+{
+    if (!z)
+        return;
+    inflateEnd(&z->z);
+    sx_free(z);
+}
+
+enum sx_status sx_gunzip_step(struct sx_gunzip *z, const char *label, const uint8_t *in,
+                              size_t *n_in, uint8_t *out, size_t *n_out, bool *complete,
+                              struct sx_error *err)
+{
+    if (z->between && *n_in) {
+        inflateReset(&z->z);
+        z->between = false;
+    }
+    const uInt given = *n_in > INT_MAX ? INT_MAX : (uInt)*n_in;
+    const uInt room = *n_out > INT_MAX ? INT_MAX : (uInt)*n_out;
+    z->z.next_in = in;
+    z->z.avail_in = given;
+    z->z.next_out = out;
+    z->z.avail_out = room;
+    const int code = z->between ? Z_STREAM_END : inflate(&z->z, Z_NO_FLUSH);
+    if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR)
+        return sx_fail(err, SX_ERR_FORMAT, "%s: damaged compressed data: %s", label,
+                       z->z.msg ? z->z.msg : "cut off");
+    z->between = code == Z_STREAM_END;
+    *complete = z->between;
+    *n_in = given - z->z.avail_in;
+    *n_out = room - z->z.avail_out;
+    return SX_OK;
 }

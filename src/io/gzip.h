@@ -23,4 +23,15 @@ enum sx_status sx_inflate(const struct sx_bytes *src, uint64_t at, uint64_t pack
                           enum sx_deflate_kind kind, bool whole, void *out, size_t n,
                           struct sx_error *err) SX_MUST_CHECK;
 
+/* A gzip file in pieces as they come. Several members one after another are one text, as for
+ * gunzip. */
+struct sx_gunzip;
+enum sx_status sx_gunzip_new(struct sx_gunzip **out, struct sx_error *err) SX_MUST_CHECK;
+void sx_gunzip_free(struct sx_gunzip *z); /* NULL is fine */
+/* Unpack in[0..*n_in) into out[0..*n_out); both become what was used and what was made.
+ * *complete: a member has ended and none has begun, so the file may end here. */
+enum sx_status sx_gunzip_step(struct sx_gunzip *z, const char *label, const uint8_t *in,
+                              size_t *n_in, uint8_t *out, size_t *n_out, bool *complete,
+                              struct sx_error *err) SX_MUST_CHECK;
+
 #endif
