@@ -124,13 +124,19 @@ static enum sx_status read_vocab(const struct reader *r, const struct sx_value *
     return SX_OK;
 }
 
+/* Not C0, C1 and F5 to FF: Pythia's vocabulary leaves them out. */
+static bool is_byte_of_utf8(int byte)
+{
+    return byte < 0xC0 || (byte > 0xC1 && byte < 0xF5);
+}
+
 static enum sx_status read_bytes(const struct reader *r)
 {
     for (int byte = 0; byte < 256; byte++) {
         char utf8[5] = {0};
         const size_t n = sx_utf8_encode(sx_byte_stand_in((unsigned char)byte), utf8);
         r->bpe->byte_ids[byte] = sx_vocab_find(&r->bpe->vocab, utf8, n);
-        if (r->bpe->byte_ids[byte] < 0)
+        if (r->bpe->byte_ids[byte] < 0 && is_byte_of_utf8(byte))
             return sx_fail(r->err, SX_ERR_UNSUPPORTED,
                            "%s: the vocabulary has no token '%s' for the byte %02X", r->label, utf8,
                            byte);
