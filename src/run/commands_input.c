@@ -7,6 +7,7 @@
 #include "session_private.h"
 #include "sextant/base/alloc.h"
 #include "sextant/base/text.h"
+#include "sextant/io/fasta.h"
 #include "sextant/model/model.h"
 #include "sextant/model/tokenizer.h"
 
@@ -59,6 +60,9 @@ static enum sx_status check_source(const struct sx_session *session, const struc
         return sx_fail(err, SX_ERR_USAGE, "input: no model is selected; :select --model N");
     if (text && fasta)
         return sx_fail(err, SX_ERR_USAGE, "input: a text or --fasta, not both");
+    const char *file = sx_arg_text(job->args, "fasta");
+    if (file && strcmp(file, "-") == 0)
+        return sx_fail(err, SX_ERR_USAGE, "input: --fasta needs a file here");
     if (!fasta && sx_value_get(job->args, "record"))
         return sx_fail(err, SX_ERR_USAGE, "input: --record is for --fasta");
     return SX_OK;
@@ -94,16 +98,40 @@ SX_PREPARE(input)
 /* --- text to tokens -----------------------------------------------------------------------------
  */
 
+static enum sx_status find_record(struct input_job *in, struct sx_fasta *fasta,
+                                  struct sx_task *task, struct sx_error *err)
+{
+    bool more = true;
+    for (size_t i = 1;; i++) {
+        struct sx_fasta_record record;
+        SX_TRY(sx_task_step(task, 0, 0));
+        SX_TRY(sx_fasta_next(fasta, &record, &more, err));
+        if (!more)
+            return sx_fail(err, SX_ERR_NOTFOUND, "%s: --record %zu, but the last one is %zu",
+                           in->fasta, in->record, i - 1);
+        if (i < in->record)
+            continue;
+        in->text = sx_xstrdup(record.sequence);
+        in->title =
+            sx_xasprintf("%s%s%s", record.name, *record.description ? " " : "", record.description);
+        return SX_OK;
+    }
+}
+
 static enum sx_status read_text(struct input_job *in, struct sx_task *task, struct sx_error *err)
 {
-    if (in->fasta)
-        return sx_fail(err, SX_ERR_UNSUPPORTED, "FASTA");
+    if (in->fasta) {
+        struct sx_fasta *fasta = NULL;
+        SX_TRY(sx_fasta_open(in->fasta, &fasta, err));
+        enum sx_status status = find_record(in, fasta, task, err);
+        sx_fasta_close(fasta);
+        return status;
+    }
     if (in->text)
         return SX_OK;
     const bool protein = sx_model_info(in->model)->family == SX_MODEL_ESM2;
     in->text = sx_xstrdup(protein ? example_protein : example_text);
     in->title = sx_xstrdup(protein ? "human ubiquitin, an example" : NULL);
-    (void)task;
     return SX_OK;
 }
 
