@@ -444,7 +444,8 @@ float *sx_capture_place(const struct sx_hook *hook, const struct sx_model_info *
         return NULL;
     size_t place =
         c->tokens.list ? sx_choice_place(&c->tokens, (uint32_t)token->token) : token->place;
-    size_t head_place = sx_choice_place(&c->heads, (uint32_t)head);
+    size_t head_place =
+        sx_point_has_heads(c->point) ? sx_choice_place(&c->heads, (uint32_t)head) : 0;
     if (place == SX_NOT_CHOSEN || head_place == SX_NOT_CHOSEN)
         return NULL;
     size_t tokens = sx_choice_count(&c->tokens, token->n);

@@ -11,11 +11,11 @@ struct sx_cache;
 
 /* One sequence of a batch; nothing is owned. */
 struct sx_sequence {
-    const int32_t *ids;
+    const int32_t *ids; /* NULL is fine with `resid`: then no token is a pad */
     size_t n;
     const float *positions; /* [n]; NULL: 0, 1, 2, … (behind the cache's tokens, if any) */
-    /* Factor on all embeddings (ESM-2's token dropout rescaling); NAN: computed from the masks.
-     * Lets two inputs of different length or number of masks be compared. */
+    /* Factor on all embeddings (ESM-2's token dropout rescaling); NAN or 0: computed from the
+     * masks. Lets two inputs of different length or number of masks be compared. */
     float embed_scale;
     /* Rows of logits wanted: NULL and n_rows 0: none; NULL and n_rows == n: all; else these, in
      * this order. */
@@ -46,7 +46,8 @@ struct sx_runner *sx_runner_new(struct sx_model *model, int threads);
 void sx_runner_free(struct sx_runner *runner); /* NULL is fine */
 const struct sx_model *sx_runner_model(const struct sx_runner *runner);
 
-/* Ids outside the vocabulary, all-mask input, shapes that do not fit and NaN in the residual stream
+/* A sequence gives the same bits whatever else is in the batch and however many threads there are.
+ * Ids outside the vocabulary, all-mask input, shapes that do not fit and NaN in the residual stream
  * (SX_ERR_NUMERIC, naming the layer) are errors. Cancel points between layers and within
  * attention. The sequences of one batch must agree in from_layer, and in having a cache or not. */
 enum sx_status sx_run_pass(struct sx_runner *runner, const struct sx_pass *pass,
@@ -68,7 +69,8 @@ void sx_cache_free(struct sx_cache *cache); /* NULL is fine */
 size_t sx_cache_length(const struct sx_cache *cache);
 void sx_cache_truncate(struct sx_cache *cache, size_t length); /* forget later tokens */
 
-/* Bytes that a pass over these lengths needs, captures apart. */
+/* Bytes that a pass over these lengths needs with a thread for every core; captures, logits, caches
+ * and weights apart. */
 uint64_t sx_pass_bytes(const struct sx_model *model, const size_t *lengths, size_t n_sequences);
 
 /* ESM-2's contact head on one sequence (Rao et al. 2021): out [n-2,n-2] probabilities for ids with

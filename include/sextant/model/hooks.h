@@ -24,14 +24,15 @@ bool sx_choice_has(const struct sx_choice *choice, uint32_t index);
  *   [layers, tokens, heads, width]      q, k, v, q.rot, k.rot, ctx (width d), head_out (width D)
  *   [layers, heads, tokens, keys]       scores, attn: tokens are queries; keys chosen too
  *   [layers, tokens, width]             everything else
- * (points once a run: no layers dimension). */
+ * (points once a run: no layers dimension). Tokens and keys count from the start of the sequence,
+ * cached ones included; all tokens are those of the pass. */
 struct sx_capture {
     enum sx_point point;
     size_t sequence; /* of the batch */
     struct sx_choice layers, tokens, heads, keys;
     float *out; /* owned by the caller: sx_capture_count floats */
 };
-/* Floats of `out` for a sequence of T tokens. */
+/* Floats of `out` for a sequence of T tokens without cached ones before it. */
 uint64_t sx_capture_count(const struct sx_model_info *info, const struct sx_capture *capture,
                           size_t T);
 
@@ -41,7 +42,7 @@ enum sx_action {
     SX_DO_SCALE,   /* by `factor`; 0: zero ablation. On attn: not normalised again, so that factor 0
                       ablates what a key's value contributes */
     SX_DO_FORBID,  /* scores only: -infinity, the rest is renormalised (knockout of an edge) */
-};
+}; /* Scores that the model itself forbids (causal mask, pads) stay forbidden whatever is done. */
 
 /* Change one point. Of q, k, q.rot, k.rot and `band` >= 0 only the two dimensions of that rotary
  * band. Values are read as [tokens, heads, width] (scores and attn: [heads, tokens, keys]) over the
@@ -56,10 +57,13 @@ struct sx_intervention {
     float factor; /* SCALE; ADD and REPLACE: values are multiplied by it (1: as they are) */
     const float *values;
     size_t token_stride, head_stride, layer_stride;
-    bool generated; /* also applies to tokens made by generation, whatever `tokens` says */
+    /* Also applies to tokens behind a cache's, whatever `tokens` says, with the values of the first
+     * chosen token. Without it only those in the list of `tokens` do. */
+    bool generated;
 };
 
-/* Positions that some rotations use instead of the sequence's own. */
+/* Positions that some rotations use instead of the sequence's own; later ones win. Tokens behind a
+ * cache's keep their own. */
 enum sx_side { SX_SIDE_QUERY = 1, SX_SIDE_KEY = 2, SX_SIDE_BOTH = 3 };
 struct sx_position_override {
     size_t sequence; /* SIZE_MAX: every sequence */
