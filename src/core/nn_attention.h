@@ -100,8 +100,7 @@ static void score_rows(const struct strip *strip, size_t query, size_t rows, siz
 /* out[rows, cols vectors] = p v over the keys below n; `part` > 0: the one column has only so many
  * elements. */
 INLINE void mix_block(const size_t rows, const size_t cols, const size_t part, const float *p,
-                      size_t stride, size_t n, const float *v, size_t ldv, const float *factor,
-                      float *out, size_t ldo)
+                      size_t stride, size_t n, const float *v, size_t ldv, float *out, size_t ldo)
 {
     vec sum[SX_ATTENTION_TILE * MIX_COLS];
 #pragma GCC unroll 32
@@ -124,7 +123,7 @@ INLINE void mix_block(const size_t rows, const size_t cols, const size_t part, c
     for (size_t r = 0; r < rows; r++)
 #pragma GCC unroll 8
         for (size_t c = 0; c < cols; c++) {
-            vec mixed = sum[r * cols + c] * factor[r];
+            vec mixed = sum[r * cols + c];
             if (part)
                 v_store_part(out + r * ldo, mixed, part);
             else
@@ -134,8 +133,7 @@ INLINE void mix_block(const size_t rows, const size_t cols, const size_t part, c
 
 /* All `rows` rows of some columns, `most` at a time, then HALF, then one. */
 INLINE void mix_span(const size_t most, const size_t cols, const size_t part,
-                     const struct strip *strip, size_t query, size_t rows, size_t n, size_t column,
-                     const float *factor)
+                     const struct strip *strip, size_t query, size_t rows, size_t n, size_t column)
 {
     const struct sx_attention_head *head = strip->head;
     const float *v = head->v + column;
@@ -143,31 +141,30 @@ INLINE void mix_span(const size_t most, const size_t cols, const size_t part,
     size_t r = 0;
     for (; r + most <= rows; r += most)
         mix_block(most, cols, part, strip->scores + r * strip->stride, strip->stride, n, v,
-                  head->ldv, factor + r, out + r * head->ldo, head->ldo);
+                  head->ldv, out + r * head->ldo, head->ldo);
     for (; most > HALF && r + HALF <= rows; r += HALF)
         mix_block(HALF, cols, part, strip->scores + r * strip->stride, strip->stride, n, v,
-                  head->ldv, factor + r, out + r * head->ldo, head->ldo);
+                  head->ldv, out + r * head->ldo, head->ldo);
     for (; r < rows; r++)
         mix_block(1, cols, part, strip->scores + r * strip->stride, strip->stride, n, v, head->ldv,
-                  factor + r, out + r * head->ldo, head->ldo);
+                  out + r * head->ldo, head->ldo);
 }
 
-static void mix_rows(const struct strip *strip, size_t query, size_t rows, size_t n,
-                     const float *factor)
+static void mix_rows(const struct strip *strip, size_t query, size_t rows, size_t n)
 {
     size_t vectors = strip->head->d / W, part = strip->head->d % W, c = 0;
     for (; c + MIX_COLS <= vectors; c += MIX_COLS)
-        mix_span(HALF, MIX_COLS, 0, strip, query, rows, n, c * W, factor);
+        mix_span(HALF, MIX_COLS, 0, strip, query, rows, n, c * W);
 #if defined(__AVX512F__)
     if (vectors - c == 3)
-        mix_span(SCORE_ROWS, 3, 0, strip, query, rows, n, c * W, factor);
+        mix_span(SCORE_ROWS, 3, 0, strip, query, rows, n, c * W);
     if (vectors - c == 2)
-        mix_span(SCORE_ROWS, 2, 0, strip, query, rows, n, c * W, factor);
+        mix_span(SCORE_ROWS, 2, 0, strip, query, rows, n, c * W);
 #endif
     if (vectors - c == 1)
-        mix_span(SCORE_ROWS, 1, 0, strip, query, rows, n, c * W, factor);
+        mix_span(SCORE_ROWS, 1, 0, strip, query, rows, n, c * W);
     if (part)
-        mix_span(SCORE_ROWS, 1, part, strip, query, rows, n, vectors * W, factor);
+        mix_span(SCORE_ROWS, 1, part, strip, query, rows, n, vectors * W);
 }
 
 INLINE size_t visible_keys(const struct sx_attention_head *head, size_t query)
@@ -194,8 +191,9 @@ static size_t score_tile(struct strip *strip, size_t query, size_t rows)
         float *row = strip->scores + r * strip->stride;
         for (size_t j = visible_keys(head, query + r); j < end; j++)
             row[j] = -INFINITY;
-        float rest = row_peak(row + whole, end - whole);
-        strip->peak[r] = v_highest(v_max(peak[r], v_set(rest)));
+        strip->peak[r] = v_highest(peak[r]);
+        if (whole < end)
+            strip->peak[r] = fmaxf(strip->peak[r], row_peak(row + whole, end - whole));
     }
     return end;
 }
@@ -212,7 +210,6 @@ static void attend_tile(struct strip *strip, size_t query, size_t rows)
         end = sx_attention_width(head->n_k);
         seen = head->n_k;
     }
-    float factor[SX_ATTENTION_TILE];
     for (size_t r = 0; r < rows; r++) {
         float *row = strip->scores + r * strip->stride;
         if (head->on_scores) {
@@ -220,19 +217,18 @@ static void attend_tile(struct strip *strip, size_t query, size_t rows)
             strip->peak[r] = row_peak(row, seen);
         }
         double sum = exp_row(row, end, strip->peak[r]);
-        factor[r] = sum == 0 ? 0 : (float)(1 / sum);
-        if (head->on_pattern) {
-            scale_row(row, row, seen, factor[r]);
-            factor[r] = 1;
+        /* Before the values are mixed and not after, so that a pattern written back as it was read
+         * changes no bit of the output. */
+        scale_row(row, row, seen, sum == 0 ? 0 : (float)(1 / sum));
+        if (head->on_pattern)
             head->on_pattern(head->ctx, query + r, row);
-        }
         if (head->pattern) {
             float *copy = head->pattern + (query + r) * head->ldp;
-            scale_row(copy, row, seen, factor[r]);
+            memcpy(copy, row, seen * sizeof *copy);
             memset(copy + seen, 0, (head->n_k - seen) * sizeof *copy);
         }
     }
-    mix_rows(strip, query, rows, seen, factor);
+    mix_rows(strip, query, rows, seen);
 }
 
 static void attention(const struct sx_attention_head *head)
