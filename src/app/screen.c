@@ -111,6 +111,121 @@ static enum sx_status select_things(struct sx_shell *shell, const struct sx_valu
     return SX_OK;
 }
 
+/* --- transformers ---------------------------------------------------------------------------- */
+
+/* --seq is for protein models, --prompt for text models, as in all commands. */
+static enum sx_status check_family(const struct sx_session *session, const struct sx_value *args,
+                                   struct sx_error *err)
+{
+    const struct sx_model_info *info = &session->workspace.entries[session->selection.model].model;
+    const bool protein = info->family == SX_MODEL_ESM2;
+
+    if (string_arg(args, "seq") && !protein)
+        return sx_fail(err, SX_ERR_USAGE, "--seq: %s is a text model; --prompt TEXT", info->name);
+    if (string_arg(args, "prompt") && protein)
+        return sx_fail(err, SX_ERR_USAGE, "--prompt: %s is a protein model; --seq SEQUENCE",
+                       info->name);
+    return SX_OK;
+}
+
+static enum sx_status say_input(struct sx_shell *shell, const struct sx_value *args,
+                                struct sx_error *err)
+{
+    const char *text =
+        string_arg(args, "seq") ? string_arg(args, "seq") : string_arg(args, "prompt");
+    const char *fasta = string_arg(args, "fasta");
+    const struct sx_value *record = sx_value_get(args, "record");
+    struct sx_str line = SX_STR_INIT;
+    enum sx_status status;
+
+    sx_str_append(&line, "input");
+    if (text) {
+        sx_str_append_char(&line, ' ');
+        sx_command_quote(text, &line);
+    }
+    if (fasta) {
+        sx_str_append(&line, " --fasta ");
+        sx_command_quote(fasta, &line);
+    }
+    if (sx_value_kind(record) == SX_VALUE_INT)
+        sx_str_printf(&line, " --record %lld", (long long)sx_value_int_or(record, 1));
+    status = sx_shell_line(shell, line.data, err);
+    sx_str_release(&line);
+    return status;
+}
+
+static bool is_model_view(const char *name)
+{
+    static const char *const names[] = {"sequence", "lens", "attention", "contacts"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool asks_model(const struct sx_value *args)
+{
+    static const char *const names[] = {"seq", "prompt", "fasta", "record", "token",
+                                        "key", "layer",  "head",  "target"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (sx_value_kind(sx_value_get(args, names[i])) != SX_VALUE_NULL)
+            return true;
+    return is_model_view(string_arg(args, "name"));
+}
+
+static enum sx_status move_cursors(struct sx_shell *shell, const struct sx_value *args,
+                                   struct sx_error *err)
+{
+    static const char *const cursors[] = {"token", "key", "layer", "head"};
+
+    for (size_t i = 0; i < sizeof cursors / sizeof *cursors; i++) {
+        const struct sx_value *v = sx_value_get(args, cursors[i]);
+        if (sx_value_kind(v) == SX_VALUE_INT)
+            SX_TRY(line_of(shell, err, "select --%s %lld", cursors[i],
+                           (long long)sx_value_int_or(v, 0)));
+    }
+    return SX_OK;
+}
+
+static enum sx_status aim_lens(struct sx_shell *shell, const char *target, struct sx_error *err)
+{
+    struct sx_str word = SX_STR_INIT;
+    enum sx_status status;
+
+    if (!target)
+        return SX_OK;
+    sx_command_quote(target, &word);
+    status = line_of(shell, err, "lens --target %s", word.data);
+    sx_str_release(&word);
+    sx_shell_wait(shell);
+    return status;
+}
+
+/* Ask the model that was opened; what it cannot be asked is a failure here, not a message. */
+static enum sx_status ask_model(struct sx_shell *shell, const struct sx_value *args,
+                                struct sx_error *err)
+{
+    const struct sx_session *session = sx_shell_session(shell);
+    const struct sx_input *input = &session->input;
+
+    if (!asks_model(args))
+        return SX_OK;
+    if (session->selection.model == SIZE_MAX) {
+        if (sx_value_count(sx_value_get(args, "path")) == 0)
+            return SX_OK; /* an empty view says what to do */
+        return sx_fail(err, SX_ERR_NOTFOUND, "%s: no model lies there", session->workspace.root);
+    }
+    SX_TRY(check_family(session, args, err));
+    SX_TRY(say_input(shell, args, err));
+    sx_shell_wait(shell);
+    if (input->state == SX_STATE_FAILED)
+        return sx_fail(err, input->error.status, "%s", input->error.message);
+    SX_TRY(move_cursors(shell, args, err));
+    return aim_lens(shell, string_arg(args, "target"), err);
+}
+
 static enum sx_status press_keys(struct sx_shell *shell, const char *text, struct sx_error *err)
 {
     enum { KEYS = 4096 };
@@ -143,6 +258,7 @@ static enum sx_status prepare(struct sx_shell *shell, const struct sx_value *arg
     SX_TRY(open_paths(shell, sx_value_get(args, "path"), err));
     SX_TRY(sx_shell_view(shell, string_arg(args, "name"), err));
     SX_TRY(select_things(shell, args, err));
+    SX_TRY(ask_model(shell, args, err));
     for (size_t i = 0; i < sx_value_count(lines); i++) {
         SX_TRY(sx_shell_line(shell, sx_value_string_or(sx_value_item(lines, i), ""), err));
         sx_shell_wait(shell);

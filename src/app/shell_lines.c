@@ -104,6 +104,27 @@ static enum sx_status line_copy(struct sx_shell *shell, const char *what, struct
     return status;
 }
 
+/* What the transformer was asked, as options of `view`. */
+static void add_input(const struct sx_session *session, struct sx_str *out)
+{
+    const struct sx_input *input = &session->input;
+    const struct sx_selection *selection = &session->selection;
+    const bool protein = input->info.family == SX_MODEL_ESM2;
+    struct sx_str text = SX_STR_INIT;
+
+    if (input->state != SX_STATE_READY)
+        return;
+    for (size_t t = 1; protein && t + 1 < input->n; t++) /* without <cls> and <eos> */
+        sx_str_append(&text, input->masked[t] ? "<mask>" : input->tokens[t].text);
+    if (!protein)
+        sx_str_append(&text, input->text);
+    sx_str_append(out, protein ? " --seq " : " --prompt ");
+    sx_command_quote(text.data, out);
+    sx_str_printf(out, " --token %zu --key %zu --layer %zu --head %zu", selection->token,
+                  selection->key, selection->layer, selection->head);
+    sx_str_release(&text);
+}
+
 /* The command line that prints this view. */
 static void line_cmd(struct sx_shell *shell)
 {
@@ -123,6 +144,7 @@ static void line_cmd(struct sx_shell *shell)
     if (selection->family != SIZE_MAX)
         sx_str_printf(&out, " --do 'select --family %zu --seed %zu --latent %u'", selection->family,
                       selection->seed_index, (unsigned)selection->latent);
+    add_input(session, &out);
     sx_str_printf(&out, " --size %dx%d", shell->screen->w, shell->screen->h);
     sx_run_message(shell->run, SX_OK, "%s", out.data);
     sx_str_release(&out);

@@ -85,6 +85,15 @@ static const struct sx_param match_params[] = {
            "only latents with encoder-decoder alignment above this; -1: all"),
     OPTION("out", SX_PARAM_PATH, "F.match.h5: partners, similarities and margins"),
 };
+static const struct sx_param tokenize_params[] = {
+    POSITIONAL("model", SX_PARAM_PATH, true, false,
+               "a model's folder or file, or a tokenizer.json"),
+    OPTION("text", SX_PARAM_STRING, "a sequence or a text"),
+    OPTION("text-file", SX_PARAM_PATH, "a file that holds it; - is stdin"),
+    OPTION("jsonl", SX_PARAM_PATH, "a file of lines {\"text\": …}; - is stdin"),
+    FLAG("no-specials", "ESM-2: without <cls> and <eos>; BPE: special tokens are plain text"),
+    FLAG("unknown-as-x", "ESM-2: unknown residues become X instead of <unk>"),
+};
 static const struct sx_param card_params[] = {
     POSITIONAL("sae", SX_PARAM_PATH, false, false, "an SAE (command line only)"),
     {.name = "latent",
@@ -99,6 +108,128 @@ static const struct sx_param card_params[] = {
      .kind = SX_PARAM_PATH,
      .repeat = true,
      .help = "look for partners in these SAEs; default: the other seeds beside it"},
+};
+
+#define MODEL_PARAM                                                                                \
+    POSITIONAL("model", SX_PARAM_PATH, true, false, "a transformer: its folder or file")
+#define SEQ_PARAM                                                                                  \
+    {                                                                                              \
+        .name = "seq", .kind = SX_PARAM_STRING, .repeat = true,                                    \
+        .help = "ESM-2: a protein sequence; <mask> may stand in it"                                \
+    }
+#define FASTA_PARAM OPTION("fasta", SX_PARAM_PATH, "ESM-2: the sequences of a FASTA file")
+#define PROMPT_PARAM                                                                               \
+    {                                                                                              \
+        .name = "prompt", .kind = SX_PARAM_STRING, .repeat = true, .help = "GPT-NeoX: a text"      \
+    }
+#define IDS_PARAM                                                                                  \
+    {                                                                                              \
+        .name = "ids", .kind = SX_PARAM_STRING, .repeat = true,                                    \
+        .help = "token ids as they are: 0,32,15,2"                                                 \
+    }
+#define IDS_FILE_PARAM                                                                             \
+    OPTION("ids-file", SX_PARAM_PATH,                                                              \
+           "ids, a sequence a line; or .npy [tokens] or [sequences,tokens]")
+#define INTERVENE_PARAM                                                                            \
+    {                                                                                              \
+        .name = "intervene", .kind = SX_PARAM_STRING, .repeat = true, .unit = "SPEC",              \
+        .help = "change a point of the forward pass (see below); several act in order"             \
+    }
+#define MEMORY_PARAM                                                                               \
+    {                                                                                              \
+        .name = "max-memory", .kind = SX_PARAM_REAL, .unit = "GiB", .min = 0.001, .max = 65536,    \
+        .fallback = "2", .help = "refuse what needs more"                                          \
+    }
+#define ROPE_PARAM                                                                                 \
+    FLAG("rope-exact", "rotary frequencies by their formula, not as stored or rounded")
+#define FORCE_PARAM FLAG("force", "replace the file of --out when it is there")
+
+static const struct sx_param run_params[] = {
+    MODEL_PARAM,
+    SEQ_PARAM,
+    FASTA_PARAM,
+    PROMPT_PARAM,
+    IDS_PARAM,
+    IDS_FILE_PARAM,
+    OPTION("capture", SX_PARAM_STRING, "points to keep, NAME,NAME,… or all; default: logits"),
+    OPTION("tokens", SX_PARAM_STRING, "keep these tokens only: 0,3-5,last"),
+    OPTION("layers", SX_PARAM_STRING, "keep these layers only"),
+    OPTION("heads", SX_PARAM_STRING, "keep these heads only"),
+    OPTION("keys", SX_PARAM_STRING, "of scores and attn keep these keys only"),
+    INTERVENE_PARAM,
+    OPTION("embed-scale", SX_PARAM_REAL,
+           "factor on all embeddings, in place of ESM-2's own (0.88 / (1 - masks/tokens))"),
+    OPTION("positions", SX_PARAM_STRING, "X,Y,… or @FILE: positions in place of 0, 1, 2, …"),
+    FLAG("no-pad-mask", "ESM-2: <pad> tokens are keys like any other"),
+    ROPE_PARAM,
+    OPTION("out", SX_PARAM_PATH, "F.run.h5 or F.npz"),
+    FORCE_PARAM,
+    MEMORY_PARAM,
+};
+static const struct sx_param predict_params[] = {
+    MODEL_PARAM, SEQ_PARAM, FASTA_PARAM, IDS_PARAM, IDS_FILE_PARAM, ROPE_PARAM, MEMORY_PARAM,
+};
+static const struct sx_param score_params[] = {
+    MODEL_PARAM,
+    SEQ_PARAM,
+    FASTA_PARAM,
+    IDS_PARAM,
+    IDS_FILE_PARAM,
+    OPTION("mutations", SX_PARAM_PATH,
+           "substitutions, A42G or A42G:T50S a line, or a CSV file with a column `mutant`"),
+    FLAG("approx", "one pass without masks in place of a pass a residue"),
+    {.name = "text", .kind = SX_PARAM_STRING, .repeat = true, .help = "GPT-NeoX: a text"},
+    OPTION("text-file", SX_PARAM_PATH, "GPT-NeoX: a text file; - is standard input"),
+    ROPE_PARAM,
+    MEMORY_PARAM,
+};
+static const struct sx_param contacts_params[] = {
+    MODEL_PARAM,
+    SEQ_PARAM,
+    FASTA_PARAM,
+    IDS_PARAM,
+    OPTION("out", SX_PARAM_PATH, "F.npz: `contacts` [length,length]"),
+    FORCE_PARAM,
+    ROPE_PARAM,
+    MEMORY_PARAM,
+};
+static const struct sx_param generate_params[] = {
+    MODEL_PARAM,
+    PROMPT_PARAM,
+    OPTION("prompts-file", SX_PARAM_PATH, "prompts, one a line"),
+    IDS_PARAM,
+    IDS_FILE_PARAM,
+    NUMBER("max-new", SX_PARAM_INT, 0, 1000000, "64", "tokens to make at most"),
+    FLAG("greedy", "always the likeliest token"),
+    {.name = "temperature",
+     .kind = SX_PARAM_REAL,
+     .min = 1e-6,
+     .max = 1e6,
+     .help = "above 1 flatter, below 1 sharper; default: 1"},
+    NUMBER("top-k", SX_PARAM_INT, 0, MAX_INDEX, NULL, "only the k likeliest; 0: all"),
+    {.name = "top-p",
+     .kind = SX_PARAM_REAL,
+     .min = 1e-9,
+     .max = 1,
+     .help = "only the likeliest that together reach p; default: 1"},
+    {.name = "repetition-penalty",
+     .kind = SX_PARAM_REAL,
+     .min = 1e-3,
+     .max = 1e3,
+     .fallback = "1",
+     .help = "above 1: tokens that came before are less likely"},
+    NUMBER("seed", SX_PARAM_INT, 0, 9e15, "0", "of the random numbers"),
+    {.name = "stop",
+     .kind = SX_PARAM_STRING,
+     .repeat = true,
+     .unit = "TOKEN",
+     .help = "end before this token: its id, or a text that is one token"},
+    FLAG("no-eos", "go on after <|endoftext|>"),
+    INTERVENE_PARAM,
+};
+static const struct sx_param selfcheck_params[] = {
+    MODEL_PARAM,
+    ROPE_PARAM,
 };
 
 static const struct sx_param open_params[] = {
@@ -205,9 +336,9 @@ static const struct sx_param attention_map_params[] = {
 
 /* Carried out by the program itself. */
 static const struct sx_param view_params[] = {
-    POSITIONAL(
-        "name", SX_PARAM_STRING, true, false,
-        "workspace, inspector, features, seeds, weights, gallery, training, jobs, log, help"),
+    POSITIONAL("name", SX_PARAM_STRING, true, false,
+               "workspace, inspector, features, seeds, weights, gallery, training, sequence, lens, "
+               "attention, contacts, jobs, log, help"),
     POSITIONAL("path", SX_PARAM_PATH, false, true, "what to open (command line only)"),
     {.name = "size",
      .kind = SX_PARAM_STRING,
@@ -224,6 +355,15 @@ static const struct sx_param view_params[] = {
     OPTION("pair", SX_PARAM_STRING, "A,B: two members of the family"),
     NUMBER("tau", SX_PARAM_REAL, 0, 1, NULL, "similarity threshold, strict"),
     NUMBER("alive", SX_PARAM_REAL, -1, 1, NULL, "alignment cut; -1: all latents"),
+    OPTION("seq", SX_PARAM_STRING, "what a protein model is asked; <mask> may stand in it"),
+    OPTION("prompt", SX_PARAM_STRING, "what a text model is asked"),
+    OPTION("fasta", SX_PARAM_PATH, "take a record of this FASTA file"),
+    NUMBER("record", SX_PARAM_INT, 1, MAX_INDEX, NULL, "which record, from 1"),
+    NUMBER("token", SX_PARAM_INT, 0, MAX_INDEX, NULL, "token of the input, from 0; the query"),
+    NUMBER("key", SX_PARAM_INT, 0, MAX_INDEX, NULL, "token that is attended to"),
+    NUMBER("layer", SX_PARAM_INT, 0, MAX_INDEX, NULL, "layer of the model, from 0"),
+    NUMBER("head", SX_PARAM_INT, 0, MAX_INDEX, NULL, "head of the layer, from 0"),
+    OPTION("target", SX_PARAM_STRING, "lens: token to follow, e.g. M; self: each its own"),
     {.name = "do",
      .kind = SX_PARAM_STRING,
      .repeat = true,
@@ -371,6 +511,127 @@ static const struct sx_command table[] = {
         .flags = CLI | PROMPT | SX_CMD_STREAM,
         .run = sx_cmd_train_run,
         .print = sx_cmd_train_print,
+    },
+
+    /* --- models: one forward pass or many --- */
+    {
+        .name = "run",
+        .group = "Models",
+        .help = "run a transformer: keep any activation, change any of them",
+        .details =
+            "Points, by their shape a sequence (T tokens, L layers, H heads, d head size, D and F "
+            "widths, V vocabulary). [L,T,D]: resid.pre attn.ln attn_out resid.mid mlp.ln mlp_out "
+            "resid.post. [L,T,F]: mlp.pre mlp.post. [L,T,H,d]: q k v q.rot k.rot ctx. [L,T,H,D]: "
+            "head_out. [L,H,T,T]: scores attn. [L,T]: attn.ln.sigma mlp.ln.sigma. [T,D]: final.ln "
+            "and of ESM-2 head.dense head.gelu head.ln. [T]: final.ln.sigma head.ln.sigma. [T,V]: "
+            "logits. resid.post of the last layer is before the final LayerNorm. "
+            "--seq adds <cls> and <eos>, --ids takes ids as they are. "
+            "One sequence stands in the file's root, several in the groups 0, 1, …\n\n"
+            "SPEC is POINT[@WHERE]=ACTION. WHERE is KEY=LIST,KEY=LIST with the keys layers, heads, "
+            "tokens, keys (of scores and attn) and band (one rotary band of q, k, q.rot, k.rot); "
+            "LIST is like 0,3-5,8-,last, of tokens also new (made by generation). ACTION is zero, "
+            "scale:X, forbid (scores: the edge is gone, the rest renormalised), "
+            "patch:FILE[:GROUP] (the same point of another run), mean:FILE[:GROUP] (its mean over "
+            "tokens), add:FILE:NAME[*X] or set:FILE:NAME[*X] (an array, right-aligned to the "
+            "point's shape over what is chosen). positions[@layers=,heads=,bands=,side=query|key]="
+            "shift:X or set:X,Y,… turns rotations as if tokens stood elsewhere. Examples: "
+            "ctx@layers=3,heads=5=zero; scores@tokens=1,keys=0=forbid; "
+            "resid.pre@layers=2=patch:clean.run.h5; "
+            "positions@layers=4,side=query=shift:5.",
+        .example = "sextant run MODEL --seq '<mask>KTVRQERLK' --capture logits,attn --out f.run.h5",
+        PARAMS(run_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = CLI | PROMPT,
+        .run = sx_cmd_run_run,
+        .print = sx_cmd_run_print,
+    },
+    {
+        .name = "predict",
+        .group = "Models",
+        .help = "ESM-2: the distribution behind each <mask>",
+        .details = "Over all 33 tokens (p33, argmax, entropy) and over the 20 residues (p20, "
+                   "entropy20); entropies in nats. Residues count from 1.",
+        .example = "sextant predict MODEL --seq '<mask>KTVRQERLK' --json",
+        PARAMS(predict_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = CLI | PROMPT,
+        .run = sx_cmd_predict_run,
+        .print = sx_cmd_predict_print,
+    },
+    {
+        .name = "score",
+        .group = "Models",
+        .help = "how well a model expects sequences, mutations or a text",
+        .details = "ESM-2: pseudo-perplexity, each residue masked in turn, over all 33 tokens; "
+                   "with --mutations log p(mutant) - log p(wild type), all sites of a variant "
+                   "masked together and summed. GPT-NeoX: mean loss of the next token in nats, "
+                   "perplexity, and bits per byte of the text that was predicted.",
+        .example = "sextant score MODEL --fasta proteins.fasta --csv",
+        PARAMS(score_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = CLI | PROMPT | SX_CMD_TABLE,
+        .run = sx_cmd_score_run,
+        .print = sx_cmd_score_print,
+    },
+    {
+        .name = "contacts",
+        .group = "Models",
+        .help = "ESM-2: which residues touch, by its contact head",
+        .details = "People and --csv get the strongest pairs at least six residues apart, --json "
+                   "and --out all of [length,length].",
+        .example = "sextant contacts MODEL --seq MKTVRQERLK --out f.npz",
+        PARAMS(contacts_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = CLI | PROMPT | SX_CMD_TABLE,
+        .run = sx_cmd_contacts_run,
+        .print = sx_cmd_contacts_print,
+    },
+    {
+        .name = "generate",
+        .group = "Models",
+        .help = "GPT-NeoX: go on from a prompt",
+        .details = "Steps as in Hugging Face's generate: repetition penalty, temperature, top-k, "
+                   "top-p. The random numbers depend on the seed, the prompt's number and the "
+                   "step alone. logprobs are those of the model itself, before these steps. "
+                   "Interventions (see run) act on the prompt and, unless tokens are named, on "
+                   "what is made; tokens=new means only that; positions are those of the prompt. A "
+                   "stop token is not part of the "
+                   "answer.",
+        .example = "sextant generate MODEL --prompt 'Once upon a time' --greedy --max-new 40",
+        PARAMS(generate_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = CLI | PROMPT | SX_CMD_SPEAK,
+        .run = sx_cmd_generate_run,
+        .print = sx_cmd_generate_print,
+    },
+    {
+        .name = "selfcheck",
+        .group = "Models",
+        .help = "check the forward pass on a model: known outputs and properties",
+        .details = "Properties that hold for every model, each with its residual and tolerance; "
+                   "for esm2_t6_8M_UR50D also outputs known from upstream. The status is 1 when "
+                   "one fails.",
+        .example = "sextant selfcheck MODEL",
+        PARAMS(selfcheck_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = CLI | PROMPT | SX_CMD_TABLE,
+        .run = sx_cmd_selfcheck_run,
+        .print = sx_cmd_selfcheck_print,
+    },
+    {
+        .name = "tokenize",
+        .group = "Models",
+        .help = "text to token ids and back",
+        .details =
+            "Ids, tokens as the vocabulary writes them, and the text that the ids give back. "
+            "With --jsonl every line {\"text\": …} gives one line {\"ids\": […], \"decoded\": "
+            "…}, as it comes. The weights are not opened.",
+        .example = "sextant tokenize esm2_t6_8M --text MKTAYIAKQR",
+        PARAMS(tokenize_params),
+        .lane = SX_LANE_QUERY,
+        .flags = CLI | SX_CMD_LINES,
+        .run = sx_cmd_tokenize_run,
+        .print = sx_cmd_tokenize_print,
     },
 
     /* --- session --- */

@@ -22,6 +22,10 @@ SX_PRINT(convert);
 SX_RUN(encode);
 SX_PRINT(encode);
 
+/* commands_tokenize.c */
+SX_RUN(tokenize);
+SX_PRINT(tokenize);
+
 /* commands_core.c */
 SX_RUN(core);
 SX_PRINT(core);
@@ -51,6 +55,28 @@ SX_PRINT(train);
 SX_PREPARE(curves);
 SX_RUN(curves);
 SX_APPLY(curves);
+
+/* commands_run.c */
+SX_RUN(run);
+SX_PRINT(run);
+
+/* commands_predict.c */
+SX_RUN(predict);
+SX_PRINT(predict);
+SX_RUN(contacts);
+SX_PRINT(contacts);
+
+/* commands_score.c */
+SX_RUN(score);
+SX_PRINT(score);
+
+/* commands_generate.c */
+SX_RUN(generate);
+SX_PRINT(generate);
+
+/* commands_selfcheck.c */
+SX_RUN(selfcheck);
+SX_PRINT(selfcheck);
 
 /* commands_session.c */
 SX_PREPARE(select);

@@ -3,6 +3,7 @@
 
 #include "sae_files.h"
 #include "sextant/run/workspace.h"
+#include "tiny_models.h"
 
 static struct sx_workspace scan(const char *path)
 {
@@ -243,4 +244,116 @@ Test(workspace, fixtures_of_every_library)
             cr_assert_str_neq(w.families[f].title, w.families[g].title);
     sx_workspace_release(&w);
     sx_free(path);
+}
+
+/* --- transformers -------------------------------------------------------------------------------
+ */
+
+static char *model_folder(const char *folder, const char *name, struct tiny_shape shape,
+                          const struct tiny_options *options)
+{
+    char *path = subfolder(folder, name);
+    struct tiny_model tiny = tiny_random(shape, 5);
+    tiny_write(&tiny, path, options);
+    tiny_release(&tiny);
+    return path;
+}
+
+static void drop_model(char *take_path)
+{
+    tiny_remove(take_path);
+    sx_free(take_path);
+}
+
+Test(workspace, folders_of_transformers_are_one_entry_each)
+{
+    char *folder = sae_folder();
+    char *esm = model_folder(folder, "esm", tiny_esm2_shape, &(struct tiny_options){0});
+    char *neox =
+        model_folder(folder, "neox", tiny_neox_shape, &(struct tiny_options){.torch = true});
+    cr_assert(sae_family(folder, "x", small, 2));
+    cr_assert(sae_family(neox, "own", small, 1)); /* an SAE beside the weights of its host */
+    struct sx_workspace w = scan(folder);
+    cr_assert_eq(w.n_entries, 5);
+    cr_assert_eq(w.n_problems, 0);
+    const struct sx_entry *entry = entry_named(&w, "/esm");
+    cr_assert_eq(entry->kind, SX_ENTRY_MODEL);
+    cr_assert_str_eq(entry->label, "esm");
+    cr_assert_eq(entry->family, SIZE_MAX);
+    cr_assert_eq(entry->model.family, SX_MODEL_ESM2);
+    cr_assert(entry->model.n_layers == 2 && entry->model.d_model == 16);
+    entry = entry_named(&w, "/neox");
+    cr_assert_eq(entry->kind, SX_ENTRY_MODEL);
+    cr_assert_eq(entry->model.family, SX_MODEL_GPT_NEOX);
+    sx_workspace_release(&w);
+    /* Named itself, it still has a label. */
+    w = scan(esm);
+    cr_assert_eq(w.n_entries, 1);
+    cr_assert_eq(w.entries[0].kind, SX_ENTRY_MODEL);
+    cr_assert_str_eq(w.entries[0].label, "esm");
+    sx_workspace_release(&w);
+    char *weights = sx_xasprintf("%s/model.safetensors", esm);
+    w = scan(weights);
+    cr_assert_eq(w.n_entries, 1);
+    cr_assert_eq(w.entries[0].kind, SX_ENTRY_MODEL);
+    sx_workspace_release(&w);
+    sx_free(weights);
+    drop_model(esm);
+    drop_model(neox);
+    sae_remove(folder);
+}
+
+Test(workspace, refused_transformers_concern_us_when_they_are_of_our_families_or_named)
+{
+    char *folder = sae_folder();
+    char *bert = model_folder(
+        folder, "bert", tiny_esm2_shape,
+        &(struct tiny_options){.config = "{\"model_type\": \"bert\", \"hidden_size\": 16}"});
+    char *absolute =
+        model_folder(folder, "esm1b", tiny_esm2_shape,
+                     &(struct tiny_options){.more = "\"position_embedding_type\": \"absolute\""});
+    struct sx_workspace w = scan(folder);
+    /* More than one position_embedding_type would be a fault of the JSON: a problem as well. */
+    cr_assert_eq(w.n_entries, 1);
+    cr_assert_eq(w.n_problems, 1);
+    cr_assert_eq(entry_named(&w, "esm1b")->kind, SX_ENTRY_PROBLEM);
+    cr_assert_null(entry_named(&w, "bert"));
+    sx_workspace_release(&w);
+    w = scan(bert);
+    cr_assert_eq(w.n_entries, 1);
+    cr_assert_eq(w.entries[0].kind, SX_ENTRY_PROBLEM);
+    cr_assert(strstr(w.entries[0].problem.message, "bert"), "%s", w.entries[0].problem.message);
+    sx_workspace_release(&w);
+    drop_model(bert);
+    drop_model(absolute);
+    sae_remove(folder);
+}
+
+Test(workspace, fair_esm_files_and_broken_models)
+{
+    char *folder = sae_folder();
+    char *broken = model_folder(folder, "broken", tiny_esm2_shape, &(struct tiny_options){0});
+    put_file(broken, "model.safetensors", "nothing", 7);
+    put_file(folder, "a.run.h5", "\x89HDF\r\n\x1a\n", 8);
+    put_file(folder, "b.run.h5", "nothing", 7);
+    struct sx_workspace w = scan(folder);
+    cr_assert_eq(w.n_entries, 3);
+    cr_assert_eq(w.n_problems, 2);
+    cr_assert_eq(entry_named(&w, "broken")->kind, SX_ENTRY_PROBLEM);
+    cr_assert_eq(entry_named(&w, "a.run.h5")->kind, SX_ENTRY_RUN);
+    cr_assert_eq(entry_named(&w, "b.run.h5")->kind, SX_ENTRY_PROBLEM);
+    sx_workspace_release(&w);
+    drop_model(broken);
+    sae_remove(folder);
+
+    const char *fixtures = getenv("SX_FIXTURES");
+    char *fair = sx_xasprintf("%s/model/fair", fixtures ? fixtures : "tests/fixtures");
+    w = scan(fair);
+    cr_assert_eq(w.n_problems, 0);
+    cr_assert_eq(w.n_entries, 1, "the file of the contact head is part of the model");
+    cr_assert_eq(w.entries[0].kind, SX_ENTRY_MODEL);
+    cr_assert_eq(w.entries[0].model.format, SX_MODEL_FAIR_ESM);
+    cr_assert(w.entries[0].model.has_contact_head);
+    sx_workspace_release(&w);
+    sx_free(fair);
 }
