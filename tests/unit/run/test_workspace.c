@@ -309,11 +309,11 @@ Test(workspace, refused_transformers_concern_us_when_they_are_of_our_families_or
     char *bert = model_folder(
         folder, "bert", tiny_esm2_shape,
         &(struct tiny_options){.config = "{\"model_type\": \"bert\", \"hidden_size\": 16}"});
-    char *absolute =
-        model_folder(folder, "esm1b", tiny_esm2_shape,
-                     &(struct tiny_options){.more = "\"position_embedding_type\": \"absolute\""});
+    char *absolute = model_folder(
+        folder, "esm1b", tiny_esm2_shape,
+        &(struct tiny_options){.config = "{\"model_type\": \"esm\", \"vocab_size\": 33, "
+                                         "\"position_embedding_type\": \"absolute\"}"});
     struct sx_workspace w = scan(folder);
-    /* More than one position_embedding_type would be a fault of the JSON: a problem as well. */
     cr_assert_eq(w.n_entries, 1);
     cr_assert_eq(w.n_problems, 1);
     cr_assert_eq(entry_named(&w, "esm1b")->kind, SX_ENTRY_PROBLEM);
