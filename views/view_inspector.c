@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model_parts.h"
+#include "sextant/model/names.h"
 #include "sextant/sae/names.h"
 #include "sextant/tui/layout.h"
 #include "sextant/tui/widgets.h"
@@ -270,6 +272,22 @@ static void draw_fields(struct sx_canvas *cv, const struct sx_session *session,
         sx_set_cursor(&body, 2, 0, false);
 }
 
+static void draw_model(struct sx_canvas *body, const struct sx_entry *entry)
+{
+    const struct sx_model_info *info = &entry->model;
+    char text[SX_SHORT_TEXT];
+
+    const int y = sx_draw_model_facts(body, 0, info);
+    struct sx_canvas rest = sx_canvas_sub(body, (struct sx_rect){0, y, body->w, body->h - y});
+    struct fields f = {&rest, 0};
+    snprintf(text, sizeof text, "%g", info->layer_norm_eps);
+    field(&f, "LayerNorm eps", SX_STYLE_NUMBER, text);
+    snprintf(text, sizeof text, "%g", info->rope_theta);
+    field(&f, "rotary theta", SX_STYLE_NUMBER, text);
+    field_word(&f, "path", entry->path);
+    sx_set_cursor(body, 2, 0, false);
+}
+
 /* --- the screen ---------------------------------------------------------------------------------
  */
 
@@ -289,12 +307,17 @@ static void inspector_draw(const struct sx_view *view, const struct sx_session *
 
     if (sx_too_small(canvas, 24, 3))
         return;
+    if (entry && entry->kind == SX_ENTRY_MODEL) {
+        struct sx_canvas body = sx_frame(canvas, entry->label, NULL, true);
+        draw_model(&body, entry);
+        return;
+    }
     if (!entry || entry->kind != SX_ENTRY_SAE) {
         struct sx_canvas body = sx_frame(canvas, entry ? entry->label : "inspector", NULL, true);
         const bool broken = entry && entry->kind == SX_ENTRY_PROBLEM;
         sx_slot_notice(&body, broken ? SX_STATE_FAILED : SX_STATE_EMPTY,
                        broken ? &entry->problem : NULL, "",
-                       entry ? "No SAE: a training run or a match file."
+                       entry ? "Neither an SAE nor a model: a file that sextant wrote about one."
                              : "Nothing is selected. Press 1 and Enter for the workspace.");
         return;
     }
@@ -375,6 +398,42 @@ static void inspector_title(const struct sx_view *view, const struct sx_session 
     sx_str_append(out, view->ops->name);
 }
 
+static void model_row(struct sx_value *rows, const char *name, struct sx_value *take)
+{
+    struct sx_value *row = sx_value_append(rows, sx_value_map());
+
+    sx_value_set(row, "name", sx_value_string(name));
+    sx_value_set(row, "value", take);
+}
+
+static void model_rows(struct sx_value *document, struct sx_value *rows,
+                       const struct sx_entry *entry)
+{
+    const struct sx_model_info *info = &entry->model;
+    struct sx_value *warnings = sx_value_get(document, "warnings");
+
+    sx_value_set(document, "path", sx_value_string(entry->path));
+    for (size_t i = 0; i < info->n_warnings; i++)
+        sx_value_append(warnings, sx_value_string(info->warnings[i]));
+    model_row(rows, "family", sx_value_string(sx_model_family_name(info->family)));
+    model_row(rows, "format", sx_value_string(sx_model_format_name(info->format)));
+    model_row(rows, "dtype", sx_value_string(info->dtype));
+    const struct {
+        const char *name;
+        uint64_t value;
+    } count[] = {
+        {"n_layers", info->n_layers},     {"d_model", info->d_model},
+        {"n_heads", info->n_heads},       {"d_head", info->d_head},
+        {"d_mlp", info->d_mlp},           {"vocab", info->vocab},
+        {"n_bands", info->n_bands},       {"max_positions", info->max_positions},
+        {"parameters", info->parameters}, {"bytes", info->bytes},
+    };
+    for (size_t i = 0; i < sizeof count / sizeof *count; i++)
+        model_row(rows, count[i].name, sx_value_int((int64_t)count[i].value));
+    model_row(rows, "rope_theta", sx_value_real(info->rope_theta));
+    model_row(rows, "layer_norm_eps", sx_value_real(info->layer_norm_eps));
+}
+
 static struct sx_value *inspector_data(const struct sx_view *view, const struct sx_session *session)
 {
     const struct sx_entry *entry = shown_entry(session);
@@ -383,6 +442,8 @@ static struct sx_value *inspector_data(const struct sx_view *view, const struct 
     struct sx_value *warnings = sx_value_set(document, "warnings", sx_value_list());
 
     (void)view;
+    if (entry && entry->kind == SX_ENTRY_MODEL)
+        model_rows(document, rows, entry);
     if (!entry || entry->kind != SX_ENTRY_SAE)
         return document;
     sx_value_set(document, "path", sx_value_string(entry->path));
@@ -411,7 +472,7 @@ static const struct sx_key_binding keys[] = {
 
 const struct sx_view_ops sx_view_inspector = {
     .name = "inspector",
-    .help = "what one file says about itself: tensors, shapes, strides, and warnings",
+    .help = "what one file or model says about itself: tensors, shapes, strides, warnings",
     .key = '7',
     .depends = 1u << SX_SLOT_WORKSPACE | 1u << SX_SLOT_SELECTION | 1u << SX_SLOT_FAMILY,
     .n_panes = 2,

@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model_parts.h"
 #include "partner.h"
 #include "sextant/base/alloc.h"
+#include "sextant/model/names.h"
 #include "sextant/sae/names.h"
 #include "sextant/tui/layout.h"
 #include "sextant/tui/plot.h"
@@ -64,6 +66,8 @@ static void build_rows(struct workspace_state *state, const struct sx_session *s
     state->n = 0;
     for (size_t i = 0; i < workspace->n_families; i++)
         add_row(state, ROW_FAMILY, i, NULL);
+    add_entries(state, workspace, SX_ENTRY_MODEL, "models");
+    add_entries(state, workspace, SX_ENTRY_RUN, "runs");
     add_entries(state, workspace, SX_ENTRY_TRAINING, "training runs");
     add_entries(state, workspace, SX_ENTRY_MATCH, "matches");
     add_entries(state, workspace, SX_ENTRY_PROBLEM, "cannot be read");
@@ -144,6 +148,30 @@ static void seeds_text(char *out, size_t size, const struct sx_session *session,
     }
 }
 
+/* "esm2-mini  6L 128d 8h"; the family in the column of the seeds. */
+static void model_cell(const struct sx_entry *entry, int column, int name_width,
+                       struct sx_table_cell *out)
+{
+    const struct sx_model_info *info = &entry->model;
+    const char *name = info->name ? info->name : entry->label;
+    char shape[64], cut[64];
+
+    if (column == LIST_NAME) {
+        sx_model_shape_text(shape, sizeof shape, info);
+        const int room = name_width - (int)strlen(shape) - 2;
+        if (room >= 12)
+            sx_cell_printf(out, SX_STYLE_TEXT, "%s  %s", sx_middle_cut(cut, sizeof cut, name, room),
+                           shape);
+        else
+            sx_cell_text(out, SX_STYLE_TEXT,
+                         sx_middle_cut(out->buffer, sizeof out->buffer, name, name_width));
+    } else if (column == LIST_SEEDS) {
+        sx_cell_text(out, SX_STYLE_LABEL, sx_model_family_name(info->family));
+    } else if (column == LIST_FLAG && info->n_warnings > 0) {
+        sx_cell_text(out, SX_STYLE_WARN, "!");
+    }
+}
+
 static void list_cell(const void *ctx, size_t row, int column, struct sx_table_cell *out)
 {
     const struct list_ctx *list = ctx;
@@ -157,7 +185,9 @@ static void list_cell(const void *ctx, size_t row, int column, struct sx_table_c
     }
     if (at->kind == ROW_ENTRY) {
         const struct sx_entry *entry = &workspace->entries[at->index];
-        if (column == LIST_NAME)
+        if (entry->kind == SX_ENTRY_MODEL)
+            model_cell(entry, column, list->name_width, out);
+        else if (column == LIST_NAME)
             sx_cell_text(
                 out, SX_STYLE_TEXT,
                 sx_middle_cut(out->buffer, sizeof out->buffer, entry->label, list->name_width));
@@ -586,14 +616,40 @@ static void draw_family(struct sx_canvas *cv, const struct sx_view *view,
     draw_warnings(&body, y, session, family);
 }
 
+static void draw_model(struct sx_canvas *body, const struct sx_entry *entry)
+{
+    const int y = sx_draw_model_facts(body, body->h > 14, &entry->model);
+    int x = 2;
+
+    if (y + 1 >= body->h)
+        return;
+    x += sx_put(body, x, y + 1, SX_STYLE_KEY, "Enter");
+    sx_put_cut(body, x, y + 1, body->w - x - 1, SX_STYLE_DIM,
+               entry->model.family == SX_MODEL_ESM2
+                   ? " opens it: mask residues, see what is predicted"
+                   : " opens it: type a prompt, see what is predicted");
+}
+
 static void draw_entry(struct sx_canvas *cv, const struct sx_entry *entry, bool focus)
 {
-    struct sx_canvas body = sx_frame(cv, entry->label, NULL, focus);
+    char title[96];
+
+    snprintf(title, sizeof title, "%s · model", entry->model.name ? entry->model.name : "");
+    struct sx_canvas body =
+        sx_frame(cv, entry->kind == SX_ENTRY_MODEL ? title : entry->label, NULL, focus);
     struct sx_canvas inner =
         sx_canvas_sub(&body, (struct sx_rect){2, body.h > 4, body.w - 4, body.h});
 
+    if (entry->kind == SX_ENTRY_MODEL) {
+        draw_model(&body, entry);
+        return;
+    }
     if (entry->kind == SX_ENTRY_PROBLEM)
         sx_paragraph(&inner, 0, SX_STYLE_BAD, entry->problem.message);
+    else if (entry->kind == SX_ENTRY_RUN)
+        sx_paragraph(&inner, 0, SX_STYLE_TEXT,
+                     "Activations of a transformer, as `run --out` wrote them. h5py and h5dump "
+                     "read it; the units stand in its attributes.");
     else if (entry->kind == SX_ENTRY_TRAINING)
         sx_paragraph(&inner, 0, SX_STYLE_TEXT, "A training run. Enter shows its curves.");
     else
@@ -638,15 +694,24 @@ static void draw_empty(struct sx_canvas *cv, const struct sx_session *session)
     char text[512];
 
     snprintf(text, sizeof text,
-             "No SAEs under %s. Type :open PATH to look elsewhere; PATH is a folder or a file of "
-             "dictionary_learning, SAELens, sparsify, InterPLM, Gemma Scope or sextant "
-             "(*.sae.h5). Or train some: :train examples/mnist/quick.yaml",
+             "No SAEs and no models under %s. Type :open PATH to look elsewhere; PATH is a folder "
+             "or a file of dictionary_learning, SAELens, sparsify, InterPLM, Gemma Scope or "
+             "sextant (*.sae.h5), or an ESM-2 or GPT-NeoX model (Hugging Face folder, fair-esm "
+             ".pt). Or train some: :train examples/mnist/quick.yaml",
              session->workspace.root ? session->workspace.root : "here");
     sx_slot_notice(&body,
                    session->workspace_state == SX_STATE_READY ? SX_STATE_EMPTY
                                                               : session->workspace_state,
                    &(struct sx_error){.message = "the path could not be read; see the last line"},
-                   "looking for SAEs …", text);
+                   "looking for SAEs and models …", text);
+}
+
+static bool has_models(const struct sx_workspace *workspace)
+{
+    for (size_t i = 0; i < workspace->n_entries; i++)
+        if (workspace->entries[i].kind == SX_ENTRY_MODEL)
+            return true;
+    return false;
 }
 
 /* The list; without any SAE it says why and what to do. */
@@ -659,12 +724,14 @@ static void draw_list(struct sx_canvas *cv, const struct sx_view *view,
     char info[64];
 
     snprintf(info, sizeof info, "%zu", workspace->n_families);
+    const bool models = has_models(workspace);
     struct sx_canvas body = workspace->n_families > 0 ? sx_frame(cv, "families", info, focus)
+                            : models                  ? sx_frame(cv, "here", NULL, focus)
                                                       : sx_frame(cv, "no SAEs yet", NULL, focus);
     for (int i = 0; workspace->n_families == 0 && i < list->table.n_columns; i++)
         list->columns[i].title = list->id[i] == LIST_NAME ? "file" : "";
     sx_table_draw(&body, &list->table, &state->list, focus);
-    if (workspace->n_families > 0)
+    if (workspace->n_families > 0 || models)
         return;
     const int below = (int)state->n + 2;
     struct sx_canvas rest =
@@ -817,6 +884,14 @@ static bool search_request(struct workspace_state *state, const struct sx_sessio
     return true;
 }
 
+/* Not selected again: that would empty its input. */
+static void open_model(const struct sx_session *session, size_t entry, struct sx_emit *emit)
+{
+    if (session->selection.model != entry)
+        sx_emit_line(emit, "select --model %zu", entry);
+    sx_emit_line(emit, "view sequence");
+}
+
 static void open_row(const struct workspace_state *state, const struct sx_session *session,
                      struct sx_emit *emit)
 {
@@ -827,6 +902,8 @@ static void open_row(const struct workspace_state *state, const struct sx_sessio
         sx_emit_line(emit, "view features");
     else if (session->workspace.entries[row->index].kind == SX_ENTRY_TRAINING)
         sx_emit_line(emit, "view training");
+    else if (session->workspace.entries[row->index].kind == SX_ENTRY_MODEL)
+        open_model(session, row->index, emit);
     else
         sx_emit_line(emit, "view inspector");
 }
@@ -898,10 +975,8 @@ static void workspace_title(const struct sx_view *view, const struct sx_session 
  */
 
 static const char *const entry_words[] = {
-    [SX_ENTRY_SAE] = "sae",
-    [SX_ENTRY_TRAINING] = "training",
-    [SX_ENTRY_MATCH] = "match",
-    [SX_ENTRY_PROBLEM] = "problem",
+    [SX_ENTRY_SAE] = "sae",     [SX_ENTRY_TRAINING] = "training", [SX_ENTRY_MATCH] = "match",
+    [SX_ENTRY_MODEL] = "model", [SX_ENTRY_RUN] = "run",           [SX_ENTRY_PROBLEM] = "problem",
 };
 
 static struct sx_value *workspace_data(const struct sx_view *view, const struct sx_session *session)
@@ -913,7 +988,7 @@ static struct sx_value *workspace_data(const struct sx_view *view, const struct 
     (void)view;
     for (size_t i = 0; i < workspace->n_entries; i++) {
         const struct sx_entry *entry = &workspace->entries[i];
-        const bool sae = entry->kind == SX_ENTRY_SAE;
+        const bool sae = entry->kind == SX_ENTRY_SAE, model = entry->kind == SX_ENTRY_MODEL;
         struct sx_value *row = sx_value_append(rows, sx_value_map());
 
         sx_value_set(row, "kind", sx_value_string(entry_words[entry->kind]));
@@ -923,10 +998,13 @@ static struct sx_value *workspace_data(const struct sx_view *view, const struct 
                          ? sx_value_string(workspace->families[entry->family].title)
                          : sx_value_null());
         sx_value_set(row, "format",
-                     sae ? sx_value_string(sx_sae_format_name(entry->info.format))
-                         : sx_value_null());
+                     sae     ? sx_value_string(sx_sae_format_name(entry->info.format))
+                     : model ? sx_value_string(sx_model_format_name(entry->model.format))
+                             : sx_value_null());
         sx_value_set(row, "arch",
-                     sae ? sx_value_string(sx_sae_arch_name(entry->info.arch)) : sx_value_null());
+                     sae     ? sx_value_string(sx_sae_arch_name(entry->info.arch))
+                     : model ? sx_value_string(sx_model_family_name(entry->model.family))
+                             : sx_value_null());
         sx_value_set(row, "activation_dim",
                      sae ? sx_value_int((int64_t)entry->info.activation_dim) : sx_value_null());
         sx_value_set(row, "dict_size",
@@ -936,7 +1014,10 @@ static struct sx_value *workspace_data(const struct sx_view *view, const struct 
         sx_value_set(row, "seed",
                      sae && entry->info.seed >= 0 ? sx_value_int(entry->info.seed)
                                                   : sx_value_null());
-        sx_value_set(row, "warnings", sx_value_int(sae ? (int64_t)entry->info.n_warnings : 0));
+        sx_value_set(row, "warnings",
+                     sx_value_int(sae     ? (int64_t)entry->info.n_warnings
+                                  : model ? (int64_t)entry->model.n_warnings
+                                          : 0));
         sx_value_set(row, "problem",
                      entry->kind == SX_ENTRY_PROBLEM ? sx_value_string(entry->problem.message)
                                                      : sx_value_null());
@@ -951,8 +1032,8 @@ static void workspace_release(struct sx_view *view)
 }
 
 static const struct sx_key_binding keys[] = {
-    {"workspace", "Enter", "open", "open", "Browse the latents of the family, or the run.",
-     "Workspace"},
+    {"workspace", "Enter", "open", "open",
+     "Browse the latents of the family, look into the model, or watch the run.", "Workspace"},
     {"workspace", "s", ":view seeds", "seeds", "Match the seeds of the family.", "Workspace"},
     {"workspace", "t", ":view training", "training", "Training curves.", "Workspace"},
     {"workspace", "i", ":view inspector", "inspect", "What the file says, tensor by tensor.",
@@ -965,7 +1046,7 @@ static const struct sx_key_binding keys[] = {
 
 const struct sx_view_ops sx_view_workspace = {
     .name = "workspace",
-    .help = "what is here: families of SAEs, training runs, and what cannot be read",
+    .help = "what is here: families of SAEs, models, runs, and what cannot be read",
     .key = '1',
     .depends = 1u << SX_SLOT_WORKSPACE | 1u << SX_SLOT_SELECTION | 1u << SX_SLOT_FAMILY |
                1u << SX_SLOT_MATCH,

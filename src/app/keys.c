@@ -29,8 +29,9 @@ static const struct sx_key_binding global_keys[] = {
     {"global", "C-z", "suspend", NULL, "Stop the program; fg brings it back.", "Program"},
 };
 
-/* Alt and the digit of each view, and its function key: bare digits are counts. */
-enum { VIEW_KEYS = 9 };
+/* Alt and the digit or letter of each view, and for digits its function key: bare digits are
+ * counts, bare letters belong to the views. */
+enum { VIEW_KEYS = 16 };
 static struct sx_key_binding view_keys[2 * VIEW_KEYS];
 static struct {
     char alt[8], function[8], line[40], help[64];
@@ -41,20 +42,20 @@ static size_t make_view_keys(void)
     const struct sx_view_ops *ops;
     size_t n = 0;
 
-    for (size_t i = 0; (ops = sx_view_at(i)) != NULL; i++) {
-        const int digit = ops->key - '0';
-        if (digit < 1 || digit > VIEW_KEYS)
+    for (size_t i = 0; (ops = sx_view_at(i)) != NULL && i < VIEW_KEYS; i++) {
+        const bool digit = ops->key >= '1' && ops->key <= '9';
+        if (!digit && (ops->key < 'a' || ops->key > 'z'))
             continue;
-        snprintf(view_key_text[digit - 1].alt, 8, "M-%d", digit);
-        snprintf(view_key_text[digit - 1].function, 8, "F%d", digit);
-        snprintf(view_key_text[digit - 1].line, 40, ":view %s", ops->name);
-        snprintf(view_key_text[digit - 1].help, 64, "Open %s.", ops->name);
-        view_keys[n++] = (struct sx_key_binding){
-            "global", view_key_text[digit - 1].alt,  view_key_text[digit - 1].line,
-            NULL,     view_key_text[digit - 1].help, "Views"};
-        if (digit > 1) { /* F1 is help everywhere else too */
+        snprintf(view_key_text[i].alt, 8, "M-%c", ops->key);
+        snprintf(view_key_text[i].function, 8, "F%c", ops->key);
+        snprintf(view_key_text[i].line, 40, ":view %s", ops->name);
+        snprintf(view_key_text[i].help, 64, "Open %s.", ops->name);
+        view_keys[n++] =
+            (struct sx_key_binding){"global", view_key_text[i].alt,  view_key_text[i].line,
+                                    NULL,     view_key_text[i].help, "Views"};
+        if (digit && ops->key > '1') { /* F1 is help everywhere else too */
             view_keys[n] = view_keys[n - 1];
-            view_keys[n++].key = view_key_text[digit - 1].function;
+            view_keys[n++].key = view_key_text[i].function;
         }
     }
     return n;

@@ -18,6 +18,21 @@ static double magnitude(double lo, double hi)
     return fmax(fabs(lo), fabs(hi));
 }
 
+double sx_heat_bend(enum sx_heat_curve curve, double part)
+{
+    static const double decades = 999; /* three of them, to 1 */
+
+    part = part > 1 ? 1 : part > 0 ? part : 0;
+    if (curve == SX_HEAT_SQRT)
+        return sqrt(part);
+    return curve == SX_HEAT_LOG ? log1p(decades * part) / log1p(decades) : part;
+}
+
+const char *sx_heat_curve_name(enum sx_heat_curve curve)
+{
+    return curve == SX_HEAT_SQRT ? "sqrt" : curve == SX_HEAT_LOG ? "log" : "linear";
+}
+
 int sx_heat_level(double value, double lo, double hi, bool diverging)
 {
     if (diverging) {
@@ -72,21 +87,49 @@ static void draw_level(struct sx_canvas *cv, int x, int y, int w, int level, boo
     }
 }
 
-static void draw_cell(struct sx_canvas *cv, const struct sx_heatmap *map, int x, int y,
-                      double value, bool sign)
+static int map_level(const struct sx_heatmap *map, double value)
+{
+    if (map->diverging || map->curve == SX_HEAT_LINEAR || !(map->hi > map->lo))
+        return sx_heat_level(value, map->lo, map->hi, map->diverging);
+    return sx_heat_level(sx_heat_bend(map->curve, (value - map->lo) / (map->hi - map->lo)), 0, 1,
+                         false);
+}
+
+static void draw_word(struct sx_canvas *cv, const struct sx_heatmap *map, int x, int y, int row,
+                      int col, int level, bool sign)
+{
+    char text[64] = "";
+    int w = cell_width(map);
+    int at = coloured(cv) ? (map->diverging && sign) : 2;
+    enum sx_style style =
+        (enum sx_style)((map->diverging ? SX_STYLE_DIV_0 : SX_STYLE_HEAT_0) + level);
+    draw_level(cv, x, y, w, level, map->diverging, sign);
+    map->cell_text(map->ctx, row, col, text, sizeof text);
+    if (w == 3)
+        at = 2;
+    sx_put_cut(cv, x + at, y, w - at - (w > 6), style, text);
+}
+
+static void draw_cell(struct sx_canvas *cv, const struct sx_heatmap *map, int x, int y, int row,
+                      int col, double value, bool sign)
 {
     int w = cell_width(map);
     if (isnan(value)) {
         sx_put_char(cv, x + w - 1, y, SX_STYLE_DIM, sx_glyph(cv, SX_GLYPH_ELLIPSIS));
         return;
     }
-    int level = sx_heat_level(value, map->lo, map->hi, map->diverging);
+    int level = map_level(map, value);
+    if (map->cell_text && w > 2) {
+        draw_word(cv, map, x, y, row, col, level, sign);
+        return;
+    }
     if (w < 4) {
         draw_level(cv, x, y, w, level, map->diverging, sign);
         return;
     }
     char text[32];
-    enum sx_style style = sx_heat_style(value, map->lo, map->hi, map->diverging);
+    enum sx_style style =
+        (enum sx_style)((map->diverging ? SX_STYLE_DIV_0 : SX_STYLE_HEAT_0) + level);
     sx_fill(cv, (struct sx_rect){x, y, w, 1}, style, ' ');
     sx_number(text, sizeof text, value, sx_canvas_ascii(cv));
     sx_put_right(cv, x, y, w - 1, style, text);
@@ -203,7 +246,8 @@ static void draw_cells(struct sx_canvas *cv, const struct sx_heatmap *map,
     bool negative = false;
     for (int c = 0; c < p->cols; c++) {
         double value = map->value(map->ctx, state->top + r, state->left + c);
-        draw_cell(cv, map, p->x0 + c * w, p->y0 + r, value, !negative);
+        draw_cell(cv, map, p->x0 + c * w, p->y0 + r, state->top + r, state->left + c, value,
+                  !negative);
         negative = sx_heat_level(value, map->lo, map->hi, true) < SX_DIV_LEVELS / 2;
     }
 }
@@ -236,7 +280,8 @@ void sx_heatmap_draw(struct sx_canvas *cv, const struct sx_heatmap *map,
     if (p.foot >= 0) {
         draw_value(cv, map, state, p.foot);
         int at = sx_put(cv, 0, p.foot + 1, SX_STYLE_LABEL, "scale ");
-        sx_heat_scale(cv, at, p.foot + 1, cv->w - at, map->lo, map->hi, map->diverging, map->unit);
+        sx_heat_scale(cv, at, p.foot + 1, cv->w - at, map->lo, map->hi, map->diverging,
+                      map->curve == SX_HEAT_LINEAR ? map->unit : sx_heat_curve_name(map->curve));
     }
 }
 

@@ -269,6 +269,16 @@ struct sx_rgb sx_ramp_grey(double t)
     return mix((struct sx_rgb){0, 0, 0}, (struct sx_rgb){255, 255, 255}, t);
 }
 
+struct sx_rgb sx_ramp_heat(double t)
+{
+    static const struct sx_rgb stop[] = {
+        {18, 18, 28},   {31, 22, 65},  {51, 27, 98},   {96, 32, 118},  {139, 41, 127},
+        {180, 54, 120}, {212, 80, 97}, {240, 114, 65}, {248, 162, 78}, {252, 214, 103},
+    };
+    enum { LAST = sizeof stop / sizeof *stop - 1 };
+    return stop[t >= 1 ? LAST : t > 0 ? (int)(t * LAST + 0.5) : 0];
+}
+
 /* Blue through near-black to orange: the two ends differ for every kind of colour vision. */
 struct sx_rgb sx_ramp_diverging(double t)
 {

@@ -5,8 +5,14 @@
 #define SEXTANT_TUI_HEATMAP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "sextant/tui/canvas.h"
+
+/* How a share of the scale becomes a share of the ramp, for values most of which are small. */
+enum sx_heat_curve { SX_HEAT_LINEAR, SX_HEAT_SQRT, SX_HEAT_LOG, SX_HEAT_CURVES };
+double sx_heat_bend(enum sx_heat_curve curve, double part); /* 0..1 to 0..1 */
+const char *sx_heat_curve_name(enum sx_heat_curve curve);   /* "linear" "sqrt" "log" */
 
 struct sx_heatmap {
     int rows, cols;
@@ -17,10 +23,14 @@ struct sx_heatmap {
     const void *ctx;
     int row_label_width; /* columns for row labels */
     int cell_width;      /* columns a cell; 0: 2. From 4 on the value itself is printed */
-    bool diverging;      /* lo..hi around 0 */
-    double lo, hi;       /* the scale's ends; diverging: -max..max */
-    const char *unit;    /* NULL: none */
-    const char *what;    /* "attention", for the line under the map; NULL: none */
+    /* A word in every cell instead of the value, cut to the cell, with cells of at least 3 columns
+     * (the first two show the level where there are no colours); NULL: none. */
+    void (*cell_text)(const void *ctx, int row, int col, char *buf, size_t size);
+    bool diverging;           /* lo..hi around 0 */
+    double lo, hi;            /* the scale's ends; diverging: -max..max */
+    enum sx_heat_curve curve; /* sequential scales only */
+    const char *unit;         /* NULL: none */
+    const char *what;         /* "attention", for the line under the map; NULL: none */
 };
 
 struct sx_heatmap_state {

@@ -64,6 +64,7 @@ struct sx_rgb sx_rgb_of_256(uint8_t index);
 
 /* t in 0..1 (clamped) on the sequential, in -1..1 on the diverging ramp, for images. */
 struct sx_rgb sx_ramp_grey(double t);
+struct sx_rgb sx_ramp_heat(double t); /* the colours of heat_0 … heat_9 */
 struct sx_rgb sx_ramp_diverging(double t);
 
 /* "auto|always|never|16|256|truecolor": the depth to use, given what the environment says
