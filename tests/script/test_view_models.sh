@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Transformers on the command line: info, and the printed screens that ask them.
+. "$(dirname "$0")/../support/script.sh"
+
+cd "$SX_SOURCE/tests/fixtures/model" || fail 'no fixtures'
+
+# What a model says of itself, whichever library wrote it.
+for model in esm_v5 fair/esm2_tiny.pt neox_v5; do
+    run_ok info "$model" --json
+    assert_json "$out"
+    for key in path name format family layers d_model heads d_head d_mlp vocab bands periods dtype \
+        parameters has_lm_head has_tokenizer warnings; do
+        [[ $(json "$out" ".files[0] | has(\"$key\")") == true ]] || fail "info $model lacks $key"
+    done
+    assert_eq 2 "$(json "$out" '.files[0].layers')"
+    assert_eq "$(json "$out" '.files[0].bands')" "$(json "$out" '.files[0].periods | length')"
+done
+run_ok info esm_v5 --json
+assert_eq ESM-2 "$(json "$out" '.files[0].family')"
+assert_eq true "$(json "$out" '.files[0].has_contact_head')"
+assert_eq "6.283" "$(json "$out" '.files[0].periods[0] * 1000 | round / 1000')"
+run_ok info esm_v5
+assert_contains "$out" 'd_model                16'
+# The weights and the contact head's file are no entries of their own.
+run_ok info . ../sae/dl_topk --json
+assert_eq 4 "$(json "$out" '[.files[] | select(.error == null)] | length')"
+run_ok info . --csv
+assert_contains "$out" 'GPT-NeoX'
+
+# A family that is not ours: an error when named, no concern when it lies in a folder.
+mkdir -p "$TMP/mixed/bert" "$TMP/mixed/esm1b"
+cp esm_v5/model.safetensors "$TMP/mixed/bert"
+echo '{"model_type": "bert"}' >"$TMP/mixed/bert/config.json"
+run_fail 1 info "$TMP/mixed/bert"
+assert_contains "$err" bert
+cp -r esm_v5 "$TMP/mixed/good"
+jq '.position_embedding_type = "absolute"' esm_v5/config.json >"$TMP/mixed/esm1b/config.json"
+cp esm_v5/model.safetensors "$TMP/mixed/esm1b"
+run_ok info "$TMP/mixed" --json
+assert_eq 2 "$(json "$out" '.files | length')"
+assert_contains "$(json "$out" '.files[] | select(.error != null) | .error')" absolute
+cut=$TMP/mixed/good/model.safetensors
+head -c 9000 esm_v5/model.safetensors >"$cut"
+run_fail 1 info "$TMP/mixed/good/"
+assert_contains "$err" model.safetensors
+
+# Screens.
+for view in sequence lens attention contacts; do
+    for size in 80x24 120x40 30x8 1x1; do
+        run_ok view "$view" esm_v5 --seq 'MQIF<mask>KTLTGK' --size $size
+        assert_out_lines "${size#*x}" "$view at $size"
+    done
+    run_ok view "$view" esm_v5 --ascii --token 3 --key 5 --layer 1 --head 1
+    LC_ALL=C grep -q '[^ -~]' <<<"$out" && fail "$view --ascii shows more than ASCII"
+    run_ok view "$view" esm_v5 --seq MQIFVK --json
+    assert_json "$out"
+    run_ok view "$view" --size 80x24
+done
+printf '>one\nMKT\n>two of them\nACDEF\n' >"$TMP/two.fasta"
+run_ok view sequence esm_v5 --fasta "$TMP/two.fasta" --record 2
+assert_contains "$out" two
+run_ok view lens esm_v5 --seq MQIFVK --target M
+assert_contains "$out" M
+
+# What cannot be asked is an error, not a screen.
+run_fail 1 view sequence esm_v5 --fasta "$TMP/two.fasta" --record 3
+assert_contains "$err" 'the last one is 2'
+run_fail 2 view sequence esm_v5 --prompt 'once upon'
+assert_contains "$err" --seq
+run_fail 2 view sequence esm_v5 --seq ''
+assert_contains "$err" empty
+run_fail 2 view sequence esm_v5 --seq MKT --token 5
+run_fail 2 view lens esm_v5 --seq MKT --target Methionine
+run_fail 1 view sequence neox_v5
+assert_contains "$err" tokenizer
+run_fail 1 view contacts ../sae
+assert_contains "$err" 'no model'
