@@ -14,6 +14,7 @@
 
 #include "sextant/base/alloc.h"
 #include "sextant/base/log.h"
+#include "sextant/base/text.h"
 #include "sextant/core/blas.h"
 #include "sextant/io/json.h"
 #include "sextant/run/command.h"
@@ -321,25 +322,60 @@ static void on_line(struct sx_job *job, const struct sx_value *line)
     }
 }
 
+/* Pieces of text, shown as they come. */
+static void on_text(struct sx_job *job, const struct sx_value *piece)
+{
+    const struct sx_value *value = sx_value_get(piece, "text");
+    char *clean = sx_text_clean_lines(sx_value_string_or(value, ""), sx_value_string_size(value));
+    struct sx_str text = SX_STR_INIT;
+    struct sx_error err;
+
+    sx_str_append(&text, clean);
+    if (sx_output_write(&text, &err) != SX_OK)
+        sx_task_cancel(&job->task); /* nobody reads any more */
+    sx_str_release(&text);
+    sx_free(clean);
+}
+
+/* What a document would say above its answer. */
+static void tell_warnings(const struct sx_value *document)
+{
+    const struct sx_value *warnings = sx_value_get(document, "warnings");
+
+    for (size_t i = 0; i < sx_value_count(warnings); i++) {
+        char *clean = sx_text_clean_dup(sx_value_string_or(sx_value_item(warnings, i), ""),
+                                        sx_value_string_size(sx_value_item(warnings, i)), 1000);
+        fprintf(stderr, "! %s\n", clean);
+        sx_free(clean);
+    }
+}
+
 static enum sx_status run_job(const struct sx_command *command, struct sx_value *take_args,
                               const struct sx_app_options *options, struct sx_error *err)
 {
-    struct stream stream = {.json = options->form == SX_OUTPUT_JSON};
+    const bool lines = (command->flags & SX_CMD_LINES) != 0;
+    struct stream stream = {.json = lines || options->form == SX_OUTPUT_JSON};
+    const bool speaks = (command->flags & SX_CMD_SPEAK) && options->form == SX_OUTPUT_TEXT;
     struct sx_job job;
     struct sx_progress *progress;
     enum sx_status status;
 
     sx_job_init(&job, command, take_args);
-    if (command->flags & SX_CMD_STREAM) {
+    if (lines || (command->flags & SX_CMD_STREAM)) {
         job.emit = on_line;
         job.emit_context = &stream;
     }
+    if (speaks)
+        job.emit = on_text;
     catch_interrupt(&job.task);
-    progress = sx_progress_start(command->name, &job.task, options->verbose);
+    /* What is said stands where the bar would. */
+    progress = speaks ? NULL : sx_progress_start(command->name, &job.task, options->verbose);
     status = sx_job_run(&job, err);
     sx_progress_stop(progress);
-    /* A cancelled command may still have something to show. */
-    if (job.document && (status == SX_OK || status == SX_CANCELLED)) {
+    if (speaks)
+        tell_warnings(job.document);
+    /* A cancelled command may still have something to show, and a check that failed what failed. */
+    if (job.document && !speaks) {
         const int indent = command->flags & SX_CMD_STREAM ? 0 : 2;
         struct sx_error print_err;
         const enum sx_status printed =

@@ -47,6 +47,9 @@ enum sx_command_flags {
     SX_CMD_SUPERSEDE = 64, /* a newer one cancels an older one of the same command; its result is
                               dropped */
     SX_CMD_QUIET = 128,    /* short: listed among the jobs only when slow or failed */
+    SX_CMD_LINES = 512,    /* what it emits is its output: JSON lines, with or without --json */
+    SX_CMD_SPEAK = 256,    /* people get the answer piece by piece: `run` emits maps with `text`
+                              where there is an `emit`, and `print` serves the others */
 };
 
 struct sx_job; /* see below */
@@ -85,7 +88,8 @@ struct sx_job {
     void (*input_free)(void *input);
     void *result; /* from run; apply may take it (set to NULL) */
     void (*result_free)(void *result);
-    /* Partial documents while running (train's lines); command line only, may be NULL. */
+    /* Partial documents while running (train's lines, generate's pieces of text); command line
+     * only, may be NULL. */
     void (*emit)(struct sx_job *job, const struct sx_value *line);
     void *emit_context;
 };
