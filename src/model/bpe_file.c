@@ -264,36 +264,41 @@ static enum sx_status read_model(const struct reader *r, const struct sx_value *
 /* --- added_tokens -------------------------------------------------------------------------------
  */
 
-static enum sx_status insert_added(const struct reader *r, const char *text, size_t len, int32_t id,
+/* Whether it is looked for in the normalised text; then it is written in that form, too. */
+static bool is_normalized(const struct sx_value *v)
+{
+    return is_true(v, "normalized", !is_true(v, "special", false));
+}
+
+static enum sx_status insert_added(const struct reader *r, const char *text,
                                    const struct sx_value *v)
 {
-    const bool special = is_true(v, "special", false);
-    const bool normalized = is_true(v, "normalized", !special);
+    const int64_t id = sx_value_int_or(sx_value_get(v, "id"), -1);
+    const int32_t there = sx_vocab_find(&r->bpe->vocab, text, strlen(text));
     const struct sx_added_flags flags = {
-        .special = special,
+        .special = is_true(v, "special", false),
         .lstrip = is_true(v, "lstrip", false),
         .rstrip = is_true(v, "rstrip", false),
     };
-    struct sx_added *added = normalized ? &r->bpe->normalized : &r->bpe->verbatim;
-    struct sx_str nfc = SX_STR_INIT;
-    bool ok = true;
-    if (normalized && r->bpe->nfc)
-        ok = sx_text_nfc(text, len, &nfc);
-    else
-        sx_str_append_len(&nfc, text, len);
-    ok = ok && sx_added_insert(added, nfc.data, nfc.len, id, flags);
-    sx_str_release(&nfc);
-    return ok ? SX_OK
-              : sx_fail(r->err, SX_ERR_FORMAT, "%s: added token '%s' is there twice", r->label,
-                        quote(text).text);
+    struct sx_added *added = is_normalized(v) ? &r->bpe->normalized : &r->bpe->verbatim;
+    if (there < 0)
+        SX_TRY(add_token(r, text, id, true));
+    else if (there != id)
+        return sx_fail(r->err, SX_ERR_FORMAT,
+                       "%s: added token '%s' has the id %lld, in the vocabulary %d", r->label,
+                       quote(text).text, (long long)id, there);
+    if (sx_added_insert(added, text, strlen(text), (int32_t)id, flags))
+        return SX_OK;
+    return sx_fail(r->err, SX_ERR_FORMAT, "%s: added token '%s' is there twice", r->label,
+                   quote(text).text);
 }
 
 static enum sx_status read_added(const struct reader *r, const struct sx_value *v, size_t index)
 {
     enum { LONGEST = 1024 };
     const char *text = sx_value_string_or(sx_value_get(v, "content"), "");
-    const int64_t id = sx_value_int_or(sx_value_get(v, "id"), -1);
     const size_t len = strlen(text);
+    struct sx_str content = SX_STR_INIT;
     if (!len || len > LONGEST)
         return sx_fail(r->err, SX_ERR_FORMAT,
                        "%s: added_tokens[%zu].content has %zu bytes, expected 1 to %d", r->label,
@@ -302,14 +307,13 @@ static enum sx_status read_added(const struct reader *r, const struct sx_value *
         return sx_fail(r->err, SX_ERR_UNSUPPORTED,
                        "%s: added token '%s' has single_word true, expected false", r->label,
                        quote(text).text);
-    const int32_t there = sx_vocab_find(&r->bpe->vocab, text, len);
-    if (there < 0)
-        SX_TRY(add_token(r, text, id, true));
-    else if (there != id)
-        return sx_fail(r->err, SX_ERR_FORMAT,
-                       "%s: added token '%s' has the id %lld, in the vocabulary %d", r->label,
-                       quote(text).text, (long long)id, there);
-    return insert_added(r, text, len, (int32_t)id, v);
+    if (!is_normalized(v) || !r->bpe->nfc)
+        sx_str_append(&content, text);
+    else if (!sx_text_nfc(text, len, &content))
+        return sx_fail(r->err, SX_ERR_NOMEM, "%s: no memory", r->label);
+    const enum sx_status status = insert_added(r, content.data, v);
+    sx_str_release(&content);
+    return status;
 }
 
 static enum sx_status read_all_added(const struct reader *r, const struct sx_value *list)

@@ -1,7 +1,7 @@
 /* What both kinds of tokenizers have in common, and which one a path stands for. */
 #include "sextant/model/tokenizer.h"
 
-#include <stdio.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -125,7 +125,9 @@ enum sx_status sx_tokenizer_find(const char *path, struct sx_tokenizer **tokeniz
     const char *name = base_name(path);
     const size_t n = strlen(name);
     struct stat st;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+    if (stat(path, &st) != 0)
+        return sx_fail(err, SX_ERR_IO, "%s: %s", path, strerror(errno));
+    if (S_ISDIR(st.st_mode))
         return find_in_folder(path, tokenizer, err);
     if (strcmp(name, "vocab.txt") == 0)
         return sx_tokenizer_esm2(path, tokenizer, err);
@@ -257,23 +259,30 @@ void sx_token_label(const struct sx_tokenizer *tokenizer, int32_t id, char *buf,
 /* --- ids to text --------------------------------------------------------------------------------
  */
 
+/* Bytes at the end of s that may be the beginning of a character: at most three. */
+static size_t open_end(const char *s, size_t n)
+{
+    for (size_t back = 1; back <= 3 && back <= n; back++) {
+        bool whole;
+        bool open;
+        if (sx_utf8_part(s + n - back, back, &whole, &open) == back && open)
+            return back;
+    }
+    return 0;
+}
+
 static void take_bytes(struct sx_decoder *decoder, const char *bytes, size_t n, struct sx_str *out)
 {
     struct sx_str joined = SX_STR_INIT;
-    sx_str_append_len(&joined, (const char *)decoder->tail, decoder->n_tail);
-    sx_str_append_len(&joined, bytes, n);
-    decoder->n_tail = 0;
-    /* The first byte of an open character is among the last three. */
-    size_t keep = 0;
-    for (size_t back = 1; back <= 3 && back <= joined.len; back++) {
-        bool whole;
-        bool open;
-        const size_t part = sx_utf8_part(joined.data + joined.len - back, back, &whole, &open);
-        if (open && part == back)
-            keep = back;
+    if (decoder->n_tail) {
+        sx_str_append_len(&joined, (const char *)decoder->tail, decoder->n_tail);
+        sx_str_append_len(&joined, bytes, n);
+        bytes = joined.data;
+        n = joined.len;
     }
-    sx_utf8_append_lossy(out, joined.data, joined.len - keep);
-    memcpy(decoder->tail, joined.data + joined.len - keep, keep);
+    const size_t keep = open_end(bytes, n);
+    sx_utf8_append_lossy(out, bytes, n - keep);
+    memcpy(decoder->tail, bytes + n - keep, keep);
     decoder->n_tail = keep;
     sx_str_release(&joined);
 }
