@@ -69,6 +69,63 @@ Test(tensor_file, plain_safetensors_of_the_real_package)
     sx_tensor_file_close(file);
 }
 
+static void write_index(const char *text)
+{
+    io_write("m.index.json", text, strlen(text));
+}
+
+Test(tensor_file, any_element_type_is_mapped)
+{
+    const uint16_t half[3] = {0x3c00, 0x4000, 0xc000};
+    const double wide[2] = {1.5, -2};
+    const uint8_t bytes[3] = {1, 2, 3};
+    const struct sx_tensor_out t[] = {{"wide", SX_DTYPE_F64, 1, {2}, wide},
+                                      {"half", SX_DTYPE_F16, 1, {3}, half},
+                                      {"bytes", SX_DTYPE_U8, 1, {3}, bytes},
+                                      {"none", SX_DTYPE_F16, 1, {0}, half}};
+    static const size_t sizes[] = {sizeof wide, sizeof half, sizeof bytes};
+    cr_assert_eq(sx_safetensors_write("1.safetensors", t, 4, NULL, &err), SX_OK);
+    write_index("{\"weight_map\":{\"wide\":\"1.safetensors\",\"half\":\"1.safetensors\","
+                "\"bytes\":\"1.safetensors\",\"none\":\"1.safetensors\"}}");
+    static const char *const paths[] = {"1.safetensors", "m.index.json"};
+    for (size_t p = 0; p < 2; p++) {
+        struct sx_tensor_file *file = open_ok(paths[p]);
+        for (size_t k = 0; k < 4; k++) {
+            size_t i = (size_t)sx_tensor_file_find(file, t[k].name);
+            const void *raw = sx_tensor_file_map_raw(file, i);
+            cr_assert_eq(raw != NULL, k < 3, "%s", t[k].name);
+            cr_assert(!raw || memcmp(raw, t[k].data, sizes[k]) == 0, "%s", t[k].name);
+            cr_assert_eq((uintptr_t)raw % sx_dtype_size(t[k].dtype), 0);
+            cr_assert_null(sx_tensor_file_map_f32(file, i));
+        }
+        sx_tensor_file_close(file);
+    }
+}
+
+Test(tensor_file, misaligned_elements_are_not_mapped)
+{
+    /* A header of such a length that the data begin between two multiples of four. */
+    static const char header[] = "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
+                                 "\"b\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[4,8]}} ";
+    uint64_t len = sizeof header - 1;
+    while ((8 + len) % 4 != 2)
+        len++;
+    uint8_t file_bytes[8 + sizeof header + 16] = {0};
+    memset(file_bytes, ' ', 8 + len);
+    memcpy(file_bytes, &len, 8);
+    memcpy(file_bytes + 8, header, sizeof header - 1);
+    file_bytes[8 + len + 3] = 0x40; /* 2.0F */
+    io_write("odd.safetensors", file_bytes, 8 + len + 8);
+    struct sx_tensor_file *file = open_ok("odd.safetensors");
+    float x;
+    size_t a = (size_t)sx_tensor_file_find(file, "a");
+    cr_assert_null(sx_tensor_file_map_raw(file, a));
+    cr_assert_eq(sx_tensor_file_read_f32(file, a, &x, &err), SX_OK);
+    cr_assert_eq(x, 2.0F);
+    cr_assert_not_null(sx_tensor_file_map_raw(file, (size_t)sx_tensor_file_find(file, "b")));
+    sx_tensor_file_close(file);
+}
+
 Test(tensor_file, shards_are_one_file)
 {
     struct sx_tensor_file *file = open_ok(io_fixture("io/model.safetensors.index.json"));
@@ -80,11 +137,6 @@ Test(tensor_file, shards_are_one_file)
     cr_assert_eq(sx_tensor_file_fingerprint(file, print, &err), SX_OK);
     cr_assert_eq(strlen(print), 32);
     sx_tensor_file_close(file);
-}
-
-static void write_index(const char *text)
-{
-    io_write("m.index.json", text, strlen(text));
 }
 
 Test(tensor_file, an_index_that_lies_is_refused)
