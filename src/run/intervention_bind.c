@@ -364,6 +364,27 @@ static enum sx_status read_values(const struct plan *plan, struct sx_bound *boun
     return status;
 }
 
+/* Beyond the prompt there are no values: what is not chosen by number stays within it, and tokens
+ * that generation adds are changed only where every token gets the same, or where "new" says so. */
+static void stay_within(const struct plan *plan, struct sx_bound *bound,
+                        struct sx_intervention *out)
+{
+    const struct sx_bind_to *to = plan->to;
+    struct sx_choice *const choices[] = {&out->tokens, &out->keys};
+    const bool needed[] = {out->token_stride != 0, is_map(out->point)};
+    if (to->n_more == 0 || !out->values)
+        return;
+    out->generated = plan->spec->generated && (plan->spec->tokens.given || !out->token_stride);
+    for (int c = 0; c < 2; c++) {
+        if (choices[c]->list || !needed[c])
+            continue;
+        uint32_t *all = keep(bound, sx_xcalloc(to->n_tokens + 1, sizeof *all));
+        for (size_t i = 0; i < to->n_tokens; i++)
+            all[i] = (uint32_t)i;
+        *choices[c] = (struct sx_choice){all, to->n_tokens};
+    }
+}
+
 static bool fits_family(const struct sx_model_info *info, enum sx_point point)
 {
     const bool esm_head =
@@ -397,6 +418,7 @@ static enum sx_status bind_change(const struct sx_intervention_spec *spec,
                                   .generated = spec->generated};
     if (spec->file)
         SX_TRY(read_values(&plan, bound, &out, err));
+    stay_within(&plan, bound, &out);
     SX_GROW(bound->interventions, bound->room_interventions, bound->n_interventions + 1);
     bound->interventions[bound->n_interventions++] = out;
     return SX_OK;
@@ -406,7 +428,7 @@ static enum sx_status bind_positions(const struct sx_intervention_spec *spec,
                                      const struct sx_bind_to *to, struct sx_bound *bound,
                                      struct sx_error *err)
 {
-    const size_t total = to->n_tokens + to->n_more;
+    const size_t total = to->n_tokens;
     struct sx_position_override out = {.sequence = to->sequence, .side = spec->side};
     SX_TRY(
         choose(bound, spec, &spec->layers, (size_t)to->info->n_layers, "layers", &out.layers, err));
@@ -421,9 +443,7 @@ static enum sx_status bind_positions(const struct sx_intervention_spec *spec,
         return sx_fail(err, SX_ERR_NOMEM, "no memory for %zu positions", total);
     keep(bound, positions);
     for (size_t i = 0; i < total; i++) {
-        if (i >= to->n_tokens && i > 0)
-            positions[i] = positions[i - 1] + 1; /* generation goes on from the last one */
-        else if (spec->action == SX_SPEC_POSITIONS)
+        if (spec->action == SX_SPEC_POSITIONS)
             positions[i] = spec->number[i];
         else
             positions[i] = (to->positions ? to->positions[i] : (float)i) + (float)spec->factor;
