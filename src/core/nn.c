@@ -135,7 +135,8 @@ void sx_rotation_table(const float *position, size_t rows, const float *frequenc
 
 size_t sx_attention_scratch(size_t n_k)
 {
-    return sx_attention_width(n_k) + SX_ATTENTION_TILE * sx_attention_stride(n_k);
+    /* The strip, what bars keys, and one row in order. */
+    return (SX_ATTENTION_TILE + 2) * sx_attention_width(n_k);
 }
 
 void sx_attention_head(const struct sx_attention_head *head)

@@ -31,16 +31,11 @@ extern const struct sx_nn_kernels sx_nn_avx2;   /* with FMA and F16C */
 extern const struct sx_nn_kernels sx_nn_avx512; /* F, BW, DQ and VL */
 #endif
 
-/* The strip of attention scores: so many queries, keys rounded up, and a row longer, so that rows
- * do not fall on the same lines of the cache. */
+/* Attention goes through so many queries at a time, and the keys rounded up. */
 enum { SX_ATTENTION_TILE = 8 };
 static inline size_t sx_attention_width(size_t n_k)
 {
     return (n_k + 15) / 16 * 16;
-}
-static inline size_t sx_attention_stride(size_t n_k)
-{
-    return sx_attention_width(n_k) + 16;
 }
 
 /* Kernels of index 0 .. count-1, the best first; only those that this processor can run. */

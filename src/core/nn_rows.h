@@ -160,6 +160,9 @@ static void activate(enum sx_activation act, float *x, size_t n)
 
 /* ---- softmax ---- */
 
+/* Sums of exponentials go from float lanes to double after so many. */
+enum { SUM_STRETCH = 1024 };
+
 static float row_peak(const float *x, size_t n)
 {
     vec peak = v_set(-INFINITY);
@@ -176,11 +179,10 @@ static float row_peak(const float *x, size_t n)
  * A row of -INFINITY alone has that peak. */
 INLINE double exp_row(float *x, size_t n, float peak)
 {
-    enum { STRETCH = 1024 };
     const vec from = v_set(isinf(peak) && peak < 0 ? 0 : peak);
     double total = 0;
-    for (size_t start = 0; start < n; start += STRETCH) {
-        size_t end = start + STRETCH < n ? start + STRETCH : n;
+    for (size_t start = 0; start < n; start += SUM_STRETCH) {
+        size_t end = start + SUM_STRETCH < n ? start + SUM_STRETCH : n;
         vec sum = v_set(0);
         for (size_t i = start; i < end; i += W) {
             vec e = v_exp(v_load(x + i) - from);
@@ -190,15 +192,6 @@ INLINE double exp_row(float *x, size_t n, float peak)
         total += (double)v_sum(sum);
     }
     return total;
-}
-
-INLINE void scale_row(float *out, const float *x, size_t n, float factor)
-{
-    size_t i = 0;
-    for (; i + W <= n; i += W)
-        v_store(out + i, v_load(x + i) * factor);
-    for (; i < n; i++)
-        out[i] = x[i] * factor;
 }
 
 static double softmax(float *x, size_t n)
@@ -222,9 +215,6 @@ static double softmax(float *x, size_t n)
 }
 
 /* ---- rotation ---- */
-
-typedef float quad __attribute__((vector_size(16)));
-typedef float octet __attribute__((vector_size(32)));
 
 #define ROTATE(type, i)                                                                            \
     do {                                                                                           \

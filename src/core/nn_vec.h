@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__AVX2__)
+#if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
@@ -248,24 +248,61 @@ INLINE vec v_from_bf16(const void *p)
 
 #endif
 
-/* Sum of the lanes, always in the same order. */
+typedef float quad __attribute__((vector_size(16)));
+typedef float octet __attribute__((vector_size(32)));
+
+INLINE quad fold_octet(octet v)
+{
+    quad half[2];
+    memcpy(half, &v, sizeof v);
+    return half[0] + half[1];
+}
+
+/* Lanes l, l + 4, l + 8, … added, always in the same order. */
+INLINE quad v_fold(vec v)
+{
+#if defined(__AVX512F__)
+    octet half[2];
+    memcpy(half, &v, sizeof v);
+    return fold_octet(half[0] + half[1]);
+#elif defined(__AVX2__)
+    return fold_octet((octet)v);
+#else
+    return v;
+#endif
+}
+
+/* Sum of the lanes. */
 INLINE float v_sum(vec v)
 {
-    float lanes[W];
-    v_store(lanes, v);
-    for (int width = W / 2; width > 0; width /= 2)
-        for (int l = 0; l < width; l++)
-            lanes[l] += lanes[l + width];
-    return lanes[0];
+    quad q = v_fold(v);
+    return (q[0] + q[1]) + (q[2] + q[3]);
+}
+
+/* The sums of four vectors, each the same bits as by v_sum. */
+INLINE quad v_sum_four(vec a, vec b, vec c, vec d)
+{
+#if defined(__x86_64__)
+    __m128 e = v_fold(a), f = v_fold(b), g = v_fold(c), h = v_fold(d);
+    _MM_TRANSPOSE4_PS(e, f, g, h);
+    return (e + f) + (g + h);
+#else
+    return (quad){v_sum(a), v_sum(b), v_sum(c), v_sum(d)};
+#endif
 }
 
 INLINE float v_highest(vec v)
 {
+#if defined(__AVX512F__)
+    return _mm512_reduce_max_ps(v);
+#else
     float lanes[W];
     v_store(lanes, v);
-    for (int l = 1; l < W; l++)
-        lanes[0] = lanes[l] > lanes[0] ? lanes[l] : lanes[0];
+    for (int width = W / 2; width > 0; width /= 2)
+        for (int l = 0; l < width; l++)
+            lanes[l] = lanes[l] > lanes[l + width] ? lanes[l] : lanes[l + width];
     return lanes[0];
+#endif
 }
 
 /* e^x for x <= 88, to a relative 2e-7; 0 below the logarithm of the smallest normal float, NaN for
