@@ -75,3 +75,13 @@ run_fail 1 view sequence neox_v5
 assert_contains "$err" tokenizer
 run_fail 1 view contacts ../sae
 assert_contains "$err" 'no model'
+
+# The lines that the views say can be said by hand, and :cmd says them all.
+run_ok view sequence esm_v5 --do 'input MKTAY' --do 'mask --token 2' --do 'infer' --do 'cmd' --size 160x20
+assert_contains "$out" "--seq 'M<mask>TAY' --token 1"
+run_ok view lens esm_v5 --do 'input MKTAY' --do 'lens --target K' --size 160x20
+assert_contains "$out" K
+run_ok view attention esm_v5 --do 'input MKTAY' --do 'attend --token 2' --do 'attention-map --layer 1 --head 0'
+run_ok view contacts esm_v5 --do 'input MKTAYIAK' --do 'contact-map'
+run_fail 2 view sequence esm_v5 --do 'mask --token 0'
+run_fail 2 view sequence esm_v5 --do 'lens --target nonsense'
