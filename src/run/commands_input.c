@@ -162,10 +162,10 @@ static enum sx_status check_tokens(const struct input_job *in, const struct sx_i
     const bool protein = sx_model_info(in->model)->family == SX_MODEL_ESM2;
     const size_t specials = protein ? 2 : 0; /* <cls> and <eos> */
     if (ids->n <= specials)
-        return sx_fail(err, SX_ERR_USAGE, "input: the %s is empty", protein ? "sequence" : "text");
+        return sx_fail(err, SX_ERR_USAGE, "the %s is empty", protein ? "sequence" : "text");
     if (ids->n > MAX_TOKENS)
-        return sx_fail(err, SX_ERR_UNSUPPORTED, "input: %zu tokens; the views take at most %d",
-                       ids->n, MAX_TOKENS);
+        return sx_fail(err, SX_ERR_UNSUPPORTED, "%zu tokens; the views take at most %d", ids->n,
+                       MAX_TOKENS);
     return SX_OK;
 }
 

@@ -470,12 +470,12 @@ static void map_free(void *p)
     sx_free(p);
 }
 
-static enum sx_status small_enough(const struct sx_job *job, size_t n, struct sx_error *err)
+static enum sx_status small_enough(size_t n, struct sx_error *err)
 {
     if (n <= MAX_MAP_TOKENS)
         return SX_OK;
-    return sx_fail(err, SX_ERR_UNSUPPORTED, "%s: %zu tokens; a map shows at most %d",
-                   job->command->name, n, MAX_MAP_TOKENS);
+    return sx_fail(err, SX_ERR_UNSUPPORTED, "%zu tokens; a map shows at most %d", n,
+                   MAX_MAP_TOKENS);
 }
 
 SX_PREPARE(attention_map)
@@ -504,7 +504,7 @@ SX_RUN(attention_map)
     const struct pass_job *in = job->input;
     const uint32_t layer = (uint32_t)in->layer;
     const uint32_t head = (uint32_t)in->head;
-    SX_TRY(small_enough(job, in->n, err));
+    SX_TRY(small_enough(in->n, err));
     struct sx_map_data *data = sx_xcalloc(1, sizeof *data);
     job->result = data;
     job->result_free = map_free;
@@ -562,7 +562,7 @@ SX_RUN(contact_map)
     struct sx_runner *runner = NULL;
     if (!info->has_contact_head)
         return sx_fail(err, SX_ERR_UNSUPPORTED, "%s has no contact head", info->name);
-    SX_TRY(small_enough(job, in->n, err));
+    SX_TRY(small_enough(in->n, err));
     SX_TRY(get_runner(in, 0, &runner, err));
     struct sx_contacts_data *data = sx_xcalloc(1, sizeof *data);
     job->result = data;

@@ -530,3 +530,29 @@ Test(model_session, a_cancel_is_seen_soon, .timeout = 110)
     cr_assert_eq(s.session->contacts.error.status, SX_CANCELLED);
     stage_free(&s);
 }
+
+Test(model_session, long_inputs_say_what_is_too_much)
+{
+    struct stage s = stage_new(tiny_esm2_shape);
+    struct sx_str line = SX_STR_INIT;
+    sx_str_append(&line, "input ");
+    for (int i = 0; i < 5000; i++)
+        sx_str_append_char(&line, 'A');
+    do_line(&s, line.data);
+    cr_assert_eq(s.session->input.state, SX_STATE_READY);
+    do_line(&s, "attention-map");
+    cr_assert_eq(s.session->map.state, SX_STATE_FAILED);
+    cr_assert(strstr(s.session->map.error.message, "at most 4096"));
+    do_line(&s, "contact-map");
+    cr_assert_eq(s.session->contacts.state, SX_STATE_FAILED);
+    do_line(&s, "attend --token 4999");
+    cr_assert_eq(s.session->attention.state, SX_STATE_READY, "%s", s.session->message);
+    for (int i = 0; i < 95000; i++)
+        sx_str_append_char(&line, 'A');
+    do_line(&s, line.data);
+    cr_assert_eq(s.session->input.state, SX_STATE_FAILED);
+    cr_assert(strstr(s.session->input.error.message, "100002 tokens"), "%s",
+              s.session->input.error.message);
+    sx_str_release(&line);
+    stage_free(&s);
+}
