@@ -153,7 +153,8 @@ static void draw_quarters(struct sx_canvas *cv, int x, int y, const int level[QU
     }
     if (hi < 0)
         return;
-    if (sx_canvas_ascii(cv) || !coloured) {
+    /* A step of one level is no picture; told apart it would be most of what noise sends. */
+    if (sx_canvas_ascii(cv) || !coloured || hi - lo <= 1) {
         draw_even(cv, x, y, 1, hi);
         return;
     }
@@ -161,10 +162,7 @@ static void draw_quarters(struct sx_canvas *cv, int x, int y, const int level[QU
         bits |= (unsigned)(2 * level[q] > lo + hi) << q;
     lo = lo < 0 ? 0 : lo;
     const struct sx_rgb bright = sx_ramp_heat(hi / 9.0), dark = sx_ramp_heat(lo / 9.0);
-    if (hi == lo)
-        draw_even(cv, x, y, 1, hi);
-    else
-        sx_put_rgb(cv, x, y, quadrant(bits), &bright, &dark);
+    sx_put_rgb(cv, x, y, quadrant(bits), &bright, &dark);
 }
 
 static void draw_cell(struct sx_canvas *cv, const struct sx_matrix_map *map, const struct grid *g,

@@ -42,8 +42,10 @@ static struct place residue_place(const struct sx_strip *strip, int width, size_
         return (struct place){0, LABEL - 1, 1};
     const size_t i = t - 1;
     const int column = (int)(i % per_row);
-    if (column == 0 && i > 0 && t + 1 == strip->input->n && strip->input->tokens[t].text[0] == '<')
-        return (struct place){(int)(i / per_row) - 1, column_of((int)per_row - 1) + 1, 1};
+    if (i > 0 && t + 1 == strip->input->n && strip->input->tokens[t].text[0] == '<') {
+        const struct place last = residue_place(strip, width, t - 1);
+        return (struct place){last.row, last.x + 1, 1};
+    }
     return (struct place){(int)(i / per_row), column_of(column), 1};
 }
 

@@ -21,6 +21,8 @@ struct attention_state {
     struct sx_heatmap_state heads;
     struct sx_strip_state strip;
     struct sx_matrix_map_state map;
+    double map_hi;     /* end of its scale */
+    uint64_t map_seen; /* revision of MAP + 1 that it is of */
     bool pinned;
     size_t pin;      /* a query, kept to compare */
     uint64_t serial; /* of the input that `map` and `pin` are of */
@@ -72,6 +74,27 @@ static size_t head_at(const struct sx_session *session)
     return at < n ? at : n > 0 ? n - 1 : 0;
 }
 
+/* The end of a scale that holds `most`: 1, 2 or 5 times a power of ten, so that it stays while the
+ * cursor moves. */
+static double scale_end(double most)
+{
+    static const double step[] = {1, 2, 5, 10};
+    const double decade = most > 1e-6 ? pow(10, floor(log10(most))) : 1e-6;
+    int i = 0;
+
+    while (i < 3 && step[i] * decade < most)
+        i++;
+    return fmin(step[i] * decade, 1);
+}
+
+static double largest(const float *value, size_t n)
+{
+    double most = 0;
+    for (size_t i = 0; i < n; i++)
+        most = fmax(most, (double)value[i]);
+    return scale_end(most);
+}
+
 /* The query's attention in the head under the cursor, [n]. */
 static const float *row_at(const struct sx_session *session)
 {
@@ -112,6 +135,11 @@ static struct sx_heatmap heads_map(const struct attention_state *state,
 {
     const struct sx_attention_data *data = &session->attention;
     const int heads = (int)data->n_heads;
+    double most = 0;
+
+    for (int l = 0; l < (int)data->n_layers; l++)
+        for (int h = 0; h < heads; h++)
+            most = fmax(most, heads_value(session, l, h));
 
     return (struct sx_heatmap){
         .rows = (int)data->n_layers,
@@ -126,7 +154,7 @@ static struct sx_heatmap heads_map(const struct attention_state *state,
                       : ROW_LABEL + heads * 3 <= width       ? 3
                                                              : 2,
         .lo = 0,
-        .hi = 1,
+        .hi = scale_end(most),
         .curve = curve_of(state->turns),
         .what = "attention",
     };
@@ -139,9 +167,10 @@ static void panes_of(const struct sx_view *view, const struct sx_session *sessio
     int h = (int)layers_of(session) + HEADS_FOOT;
 
     if (!sx_folded(view)) {
-        const int share = sx_layout_int(view, "share", 46);
+        const int wide = ROW_LABEL + (int)heads_of(session) * WIDE_CELL + 2;
+        const int most = body.w * sx_layout_int(view, "share", 60) / 100;
         pane[0] = pane[1] = body;
-        pane[0].w = body.w * share / 100;
+        pane[0].w = wide < 34 ? 34 : wide < most ? wide : most;
         pane[1].x = pane[0].w + 1;
         pane[1].w = body.w - pane[1].x;
         return;
@@ -217,14 +246,17 @@ static void draw_row(struct sx_canvas *cv, const struct sx_view *view,
 
     snprintf(title, sizeof title, "L%zu H%zu from %s", layer_at(session), head_at(session),
              sx_position_text(query, session, sx_selected_token(session)));
-    snprintf(info, sizeof info, "%s scale", sx_heat_curve_name(curve_of(state->turns)));
-    struct sx_canvas body = sx_frame(cv, title, info, false);
-    if (!heads_current(session))
+    if (!heads_current(session)) {
+        sx_frame(cv, title, NULL, false);
         return;
+    }
+    const double end = largest(row_at(session), session->attention.n);
+    snprintf(info, sizeof info, "%s to %g", sx_heat_curve_name(curve_of(state->turns)), end);
+    struct sx_canvas body = sx_frame(cv, title, info, false);
     const struct sx_strip strip = {
         .input = &session->input,
         .value = row_at(session),
-        .hi = 1,
+        .hi = end,
         .curve = curve_of(state->turns),
         .cursor = sx_selected_key(session),
         .other = sx_selected_token(session),
@@ -251,7 +283,7 @@ static struct sx_matrix_map matrix_of(const struct attention_state *state,
     return (struct sx_matrix_map){
         .n = session->map.n,
         .value = session->map.pattern,
-        .hi = 1,
+        .hi = state->map_hi,
         .curve = curve_of(state->map_turns),
         .sums = true,
     };
@@ -267,7 +299,8 @@ static void draw_bars(struct sx_canvas *cv, int y, const struct attention_state 
 
     sx_put_cut(cv, 1, y, 8, SX_STYLE_LABEL, sx_position_text(here, session, query));
     for (size_t k = first; k < map->n && 10 + (int)(k - first) < cv->w; k++) {
-        const double part = sx_heat_bend(curve_of(state->map_turns), (double)row[k]);
+        const double part =
+            sx_heat_bend(curve_of(state->map_turns), (double)row[k] / state->map_hi);
         sx_put_char(cv, 10 + (int)(k - first), y, SX_STYLE_BAR,
                     sx_glyph_block(cv, part > 0.03 ? 1 + (int)(part * 7.999) : 0));
     }
@@ -365,7 +398,7 @@ static void draw_value(struct sx_canvas *cv, int y, const struct sx_session *ses
                      sx_position_text(a, session, state->pin),
                      (double)map->pattern[state->pin * map->n + key]);
     if (cv->w > 76)
-        sx_heat_scale(cv, cv->w - 36, y, 35, 0, 1, false,
+        sx_heat_scale(cv, cv->w - 36, y, 35, 0, state->map_hi, false,
                       sx_heat_curve_name(curve_of(state->map_turns)));
 }
 
@@ -463,6 +496,10 @@ static void attention_need(struct sx_view *view, const struct sx_session *sessio
         state->serial = session->input.serial;
         state->pinned = false;
         state->map.zoom = 0;
+    }
+    if (map->state == SX_STATE_READY && state->map_seen != session->revision[SX_SLOT_MAP] + 1) {
+        state->map_seen = session->revision[SX_SLOT_MAP] + 1;
+        state->map_hi = largest(map->pattern, map->n * map->n);
     }
     if (state->in_map) {
         if (sx_slot_wanted(session, map->state, map->serial) || map->layer != layer_at(session) ||
@@ -687,8 +724,7 @@ static const struct sx_key_binding keys[] = {
     {"attention", "v", "scale", "scale", "Linear, square root or logarithmic scale.", "Attention"},
     {"attention", "z", "zoom-in", "zoom", "In the map: closer.", "Map"},
     {"attention", "Z", "zoom-out", NULL, "In the map: further away.", "Map"},
-    {"attention", "r", "pin", "pin",
-     "In the map: keep this row below, beside that of the cursor; elsewhere: compute again.",
+    {"attention", "r", "pin", "pin", "In the map: keep this row in sight; else compute again.",
      "Map"},
     {"attention", "i", "ask-input", NULL, "Type another sequence or prompt.", "Attention"},
     {"attention", "s", ":view sequence", "sequence", "This query in the sequence.", "Attention"},

@@ -379,7 +379,7 @@ static const struct sx_key_binding keys[] = {
 
 const struct sx_view_ops sx_view_contacts = {
     .name = "contacts",
-    .help = "which residues touch: ESM-2's contact map and its likeliest pairs",
+    .help = "which residues touch: ESM-2's contact map, likeliest pairs",
     .key = 'c',
     .depends = 1u << SX_SLOT_WORKSPACE | 1u << SX_SLOT_SELECTION | 1u << SX_SLOT_INPUT |
                1u << SX_SLOT_CONTACTS,

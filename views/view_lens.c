@@ -403,7 +403,7 @@ static struct sx_value *lens_data(const struct sx_view *view, const struct sx_se
 static const struct sx_key_binding keys[] = {
     {"lens", "v", "metric", "logit/P/rank", "Show the logit, the probability or the rank.", "Lens"},
     {"lens", "t", "ask-target", "target",
-     "Which token to look for; nothing: each residue, or the next word.", "Lens"},
+     "The token asked for; empty: each residue, the next word.", "Lens"},
     {"lens", "w", "words", "words", "The top token in every cell, or cells alone.", "Lens"},
     {"lens", "Enter", "open", "sequence", "This token in the sequence.", "Lens"},
     {"lens", "s", ":view sequence", NULL, "This token in the sequence.", "Lens"},
@@ -416,7 +416,7 @@ static const struct sx_key_binding keys[] = {
 
 const struct sx_view_ops sx_view_lens = {
     .name = "lens",
-    .help = "the logit lens: what the model would say before every layer, and at the end",
+    .help = "the logit lens: what the model would say before each layer",
     .key = 'l',
     .depends = 1u << SX_SLOT_WORKSPACE | 1u << SX_SLOT_SELECTION | 1u << SX_SLOT_SETTINGS |
                1u << SX_SLOT_INPUT | 1u << SX_SLOT_LENS,

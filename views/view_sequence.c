@@ -24,7 +24,7 @@ struct sequence_state {
 static const double RESIDUE_SCALE = 6, WORD_SCALE = 14, RESIDUE_SURPRISE = 4, WORD_SURPRISE = 8;
 _Static_assert(SX_TOP_TOKENS <= 20, "draw_prediction has room for 20 guesses");
 static const char RESIDUES[] = "LAGVSERTIDPKQNFYMHWC";
-enum { N_RESIDUES = 20, FOOT = 2 };
+enum { N_RESIDUES = 20, FOOT = 3 };
 
 static bool result_current(const struct sx_session *session)
 {
@@ -118,8 +118,17 @@ static void draw_summary(struct sx_canvas *cv, int y, const struct sx_session *s
         x = sx_label_value(cv, x, y, protein ? "pseudo-perplexity" : "perplexity", SX_STYLE_NUMBER,
                            text);
     }
+}
+
+/* Masks, and what the tokenizer did not know. */
+static void draw_remarks(struct sx_canvas *cv, int y, const struct sx_session *session)
+{
+    const struct sums s = sums_of(session);
+    char text[SX_SHORT_TEXT];
+    int x = 1;
+
     if (s.n_masked > 0) {
-        snprintf(text, sizeof text, isnan(s.masked) ? "%zu" : "%zu, %.2f bits", s.n_masked,
+        snprintf(text, sizeof text, isnan(s.masked) ? "%zu" : "%zu, mean %.2f bits", s.n_masked,
                  s.masked);
         x = sx_label_value(cv, x, y, "masked", SX_STYLE_STRONG, text);
     }
@@ -169,6 +178,7 @@ static void draw_tokens(struct sx_canvas *cv, const struct sx_view *view,
     const int y = used < tokens.h ? used : tokens.h;
     draw_summary(&body, y, session);
     draw_scale(&body, y + 1, session);
+    draw_remarks(&body, y + 2, session);
 }
 
 /* --- the prediction -----------------------------------------------------------------------------
@@ -522,8 +532,7 @@ static const struct sx_key_binding keys[] = {
     {"sequence", "m", "mark", NULL, "Mask the residue, or show it again.", "Sequence"},
     {"sequence", "M", "mask-clear", "unmask all", "Remove all masks.", "Sequence"},
     {"sequence", "n", "search-next", "surprise",
-     "The next surprising token (above 4 bits; words: 8), or the next hit of a search.",
-     "Sequence"},
+     "The next surprise (4 bits; words: 8), or the next hit.", "Sequence"},
     {"sequence", "N", "search-previous", NULL, "The one before.", "Sequence"},
     {"sequence", "i", "ask-input", "input", "Type another sequence or prompt.", "Sequence"},
     {"sequence", "e", "ask-input", NULL, "Type another sequence or prompt.", "Sequence"},
@@ -537,7 +546,7 @@ static const struct sx_key_binding keys[] = {
 
 const struct sx_view_ops sx_view_sequence = {
     .name = "sequence",
-    .help = "the input coloured by surprise, masks, and what is predicted under the cursor",
+    .help = "the input by surprise, masks, and what the model predicts",
     .key = 's',
     .depends = 1u << SX_SLOT_WORKSPACE | 1u << SX_SLOT_SELECTION | 1u << SX_SLOT_INPUT |
                1u << SX_SLOT_SEQUENCE,

@@ -1032,8 +1032,7 @@ static void workspace_release(struct sx_view *view)
 }
 
 static const struct sx_key_binding keys[] = {
-    {"workspace", "Enter", "open", "open",
-     "Browse the latents of the family, look into the model, or watch the run.", "Workspace"},
+    {"workspace", "Enter", "open", "open", "Open the family, the model or the run.", "Workspace"},
     {"workspace", "s", ":view seeds", "seeds", "Match the seeds of the family.", "Workspace"},
     {"workspace", "t", ":view training", "training", "Training curves.", "Workspace"},
     {"workspace", "i", ":view inspector", "inspect", "What the file says, tensor by tensor.",
