@@ -1,7 +1,7 @@
 /* From a path to files: a Hugging Face folder, its config.json, one of its weight files, or a
  * weight file that stands alone. */
-#include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -212,11 +212,11 @@ char *sx_model_source_name(const struct model_source *s)
 {
     char *name = NULL;
     if (s->config) {
-        char *real = realpath(s->folder, NULL);
-        name = hub_name(real ? real : s->folder);
+        char real[PATH_MAX];
+        const char *folder = realpath(s->folder, real) ? real : s->folder;
+        name = hub_name(folder);
         if (!name)
-            name = base_of(real ? real : s->folder);
-        free(real); /* not ours */
+            name = base_of(folder);
     } else {
         name = base_of(s->weights);
         char *dot = strrchr(name, '.');

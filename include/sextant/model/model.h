@@ -37,7 +37,8 @@ const struct sx_model_info *sx_model_info(const struct sx_model *model);
 const struct sx_tokenizer *sx_model_tokenizer(const struct sx_model *model);
 /* Rotary frequencies [n_bands], radians a token; the period of band b is 2 pi / frequency. */
 const float *sx_model_frequencies(const struct sx_model *model);
-/* 32 hex digits over names, shapes and bytes of all weights; reads everything once, then kept. */
+/* 32 hex digits over names, shapes and bytes of all weights, the frequencies and the settings that
+ * change outputs; reads everything once, then kept. */
 enum sx_status sx_model_fingerprint(struct sx_model *model, char out[33],
                                     struct sx_error *err) SX_MUST_CHECK;
 
@@ -60,8 +61,8 @@ struct sx_norm { /* LayerNorm; gamma and beta [D] */
 
 struct sx_layer {
     struct sx_norm ln1, ln2;
-    /* Separate also for GPT-NeoX, whose file interleaves them by head: head h owns the rows
-     * [h*d, (h+1)*d) of each. */
+    /* Separate also for GPT-NeoX, whose file interleaves them by head (they are copied when the
+     * model is opened): head h owns the rows [h*d, (h+1)*d) of each. */
     struct sx_weight q, k, v;
     struct sx_weight attn_out; /* [D,D] */
     struct sx_weight up, down; /* [F,D], [D,F] */

@@ -28,7 +28,8 @@ struct sx_model_info {
     char dtype[8]; /* of the stored weights: "F32", "F16", "BF16", "F64" */
     uint64_t n_layers, d_model, n_heads, d_head, d_mlp, vocab;
     uint64_t n_bands;       /* rotary bands: pairs of rotated dimensions of a head */
-    uint64_t max_positions; /* of the configuration; longer input is warned of; 0: not said */
+    uint64_t max_positions; /* tokens of the longest input that training saw, as far as the
+                               configuration says; longer input is warned of; 0: not said */
     double layer_norm_eps;
     bool token_dropout;      /* ESM-2: masked rows are zero, all rows rescaled */
     bool parallel_residual;  /* GPT-NeoX: attention and MLP read the same residual */
