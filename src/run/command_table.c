@@ -110,36 +110,24 @@ static const struct sx_param card_params[] = {
      .help = "look for partners in these SAEs; default: the other seeds beside it"},
 };
 
+#define MANY(name_, kind_, help_)                                                                  \
+    {                                                                                              \
+        .name = name_, .kind = kind_, .repeat = true, .help = help_                                \
+    }
 #define MODEL_PARAM                                                                                \
     POSITIONAL("model", SX_PARAM_PATH, true, false, "a transformer: its folder or file")
-#define SEQ_PARAM                                                                                  \
-    {                                                                                              \
-        .name = "seq", .kind = SX_PARAM_STRING, .repeat = true,                                    \
-        .help = "ESM-2: a protein sequence; <mask> may stand in it"                                \
-    }
+#define SEQ_PARAM MANY("seq", SX_PARAM_STRING, "ESM-2: a protein sequence; <mask> may stand in it")
 #define FASTA_PARAM OPTION("fasta", SX_PARAM_PATH, "ESM-2: the sequences of a FASTA file")
-#define PROMPT_PARAM                                                                               \
-    {                                                                                              \
-        .name = "prompt", .kind = SX_PARAM_STRING, .repeat = true, .help = "GPT-NeoX: a text"      \
-    }
-#define IDS_PARAM                                                                                  \
-    {                                                                                              \
-        .name = "ids", .kind = SX_PARAM_STRING, .repeat = true,                                    \
-        .help = "token ids as they are: 0,32,15,2"                                                 \
-    }
+#define PROMPT_PARAM MANY("prompt", SX_PARAM_STRING, "GPT-NeoX: a text")
+#define IDS_PARAM MANY("ids", SX_PARAM_STRING, "token ids as they are: 0,32,15,2")
 #define IDS_FILE_PARAM                                                                             \
     OPTION("ids-file", SX_PARAM_PATH,                                                              \
            "ids, a sequence a line; or .npy [tokens] or [sequences,tokens]")
 #define INTERVENE_PARAM                                                                            \
-    {                                                                                              \
-        .name = "intervene", .kind = SX_PARAM_STRING, .repeat = true, .unit = "SPEC",              \
-        .help = "change a point of the forward pass (see below); several act in order"             \
-    }
+    MANY("intervene", SX_PARAM_STRING,                                                             \
+         "SPEC: change a point of the forward pass (sextant help run); several act in order")
 #define MEMORY_PARAM                                                                               \
-    {                                                                                              \
-        .name = "max-memory", .kind = SX_PARAM_REAL, .unit = "GiB", .min = 0.001, .max = 65536,    \
-        .fallback = "2", .help = "refuse what needs more"                                          \
-    }
+    NUMBER("max-memory", SX_PARAM_REAL, 0.001, 65536, "2", "GiB: refuse what needs more")
 #define ROPE_PARAM                                                                                 \
     FLAG("rope-exact", "rotary frequencies by their formula, not as stored or rounded")
 #define FORCE_PARAM FLAG("force", "replace the file of --out when it is there")
@@ -526,7 +514,7 @@ static const struct sx_command table[] = {
             "and of ESM-2 head.dense head.gelu head.ln. [T]: final.ln.sigma head.ln.sigma. [T,V]: "
             "logits. resid.post of the last layer is before the final LayerNorm. "
             "--seq adds <cls> and <eos>, --ids takes ids as they are. "
-            "One sequence stands in the file's root, several in the groups 0, 1, …\n\n"
+            "One sequence stands in the file's root, several in the groups 0, 1, … "
             "SPEC is POINT[@WHERE]=ACTION. WHERE is KEY=LIST,KEY=LIST with the keys layers, heads, "
             "tokens, keys (of scores and attn) and band (one rotary band of q, k, q.rot, k.rot); "
             "LIST is like 0,3-5,8-,last, of tokens also new (made by generation). ACTION is zero, "

@@ -35,14 +35,14 @@ void sx_print_warnings(const struct sx_value *document, struct sx_str *out);
 enum sx_status sx_model_use(const struct sx_value *args, struct sx_model **model,
                             struct sx_runner **runner, struct sx_error *err) SX_MUST_CHECK;
 enum sx_status sx_model_must_be(const struct sx_model *model, enum sx_model_family family,
-                              const char *command, struct sx_error *err) SX_MUST_CHECK;
+                                const char *command, struct sx_error *err) SX_MUST_CHECK;
 enum sx_status sx_model_must_predict(const struct sx_model *model, const char *command,
-                            struct sx_error *err) SX_MUST_CHECK;
+                                     struct sx_error *err) SX_MUST_CHECK;
 /* Refuses what would need more than --max-memory GiB: `kept` bytes and a pass over these lengths.
  */
 enum sx_status sx_model_must_fit(const struct sx_value *args, const struct sx_model *model,
-                              const size_t *lengths, size_t n, uint64_t kept, const char *advice,
-                              struct sx_error *err) SX_MUST_CHECK;
+                                 const size_t *lengths, size_t n, uint64_t kept, const char *advice,
+                                 struct sx_error *err) SX_MUST_CHECK;
 
 /* Softmax of a row of logits over [first, first+n), in double; *log_total the log of its
  * denominator (NULL: not wanted). */
