@@ -6,8 +6,9 @@
 
 /* Weights come from as many places at once as a tile has outputs, each a part of the range and read
  * straight on: one place alone does not keep memory busy. An output of a row is summed in one
- * vector whatever the tile: its bits do not depend on the rows and outputs beside it. */
-enum { FEW_SUMS = W == 16 ? 24 : 8, FEW_OUTPUTS = 4 };
+ * vector whatever the tile: its bits do not depend on the rows and outputs beside it. Asking for
+ * bytes AHEAD evens out the start of each row. */
+enum { FEW_SUMS = W == 16 ? 24 : 8, FEW_OUTPUTS = 4, FEW_AHEAD = 1024 };
 
 struct few {
     const unsigned char *w;
@@ -30,8 +31,10 @@ INLINE void few_tile(const struct few *few, const enum sx_storage storage, const
     for (; i + W <= in; i += W) {
         vec weight[FEW_OUTPUTS];
 #pragma GCC unroll 8
-        for (size_t o = 0; o < outputs; o++)
+        for (size_t o = 0; o < outputs; o++) {
             weight[o] = stored(storage, w + o * stride + i * size);
+            __builtin_prefetch(w + o * stride + i * size + FEW_AHEAD);
+        }
 #pragma GCC unroll 8
         for (size_t r = 0; r < rows; r++) {
             vec value = v_load(few->x + r * few->ldx + i);
