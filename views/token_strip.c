@@ -104,12 +104,12 @@ static void draw_marks(struct sx_canvas *cv, const struct sx_strip *strip, size_
         sx_put(cv, at.x, y, SX_STYLE_STRONG, strip->input->tokens[t].text);
         return;
     }
+    /* The rule from one token's mark to the next; ASCII's own is one of the marks. */
+    const uint32_t rule = sx_canvas_ascii(cv) ? '_' : sx_glyph(cv, SX_GLYPH_HLINE);
     if (!is_protein(strip))
-        sx_hline(cv, at.x + 1, y, at.w - 1, SX_STYLE_RULE);
+        sx_fill(cv, (struct sx_rect){at.x, y, at.w, 1}, SX_STYLE_RULE, rule);
     if (level > 0)
         sx_put_char(cv, at.x, y, SX_STYLE_BAR, sx_glyph_block(cv, level));
-    else if (!is_protein(strip))
-        sx_hline(cv, at.x, y, 1, SX_STYLE_RULE);
 }
 
 static void draw_token(struct sx_canvas *cv, const struct sx_strip *strip, size_t t,

@@ -170,7 +170,7 @@ static void panes_of(const struct sx_view *view, const struct sx_session *sessio
         const int wide = ROW_LABEL + (int)heads_of(session) * WIDE_CELL + 2;
         const int most = body.w * sx_layout_int(view, "share", 60) / 100;
         pane[0] = pane[1] = body;
-        pane[0].w = wide < 34 ? 34 : wide < most ? wide : most;
+        pane[0].w = wide < 46 ? 46 : wide < most ? wide : most;
         pane[1].x = pane[0].w + 1;
         pane[1].w = body.w - pane[1].x;
         return;
