@@ -185,3 +185,39 @@ void sx_linear_few(enum sx_storage storage, const void *w, size_t in, size_t fir
     SX_ASSERT(rows <= SX_FEW_ROWS);
     kernels()->linear_few(storage, w, in, first, last, bias, x, ldx, rows, y, ldy);
 }
+
+size_t sx_packed_size(size_t out, size_t in)
+{
+    return (out + SX_PANEL - 1) / SX_PANEL * SX_PANEL * in;
+}
+
+void sx_pack(enum sx_storage storage, const void *w, size_t out, size_t in, size_t first,
+             size_t last, float *packed)
+{
+    enum { STEP = 64 }; /* inputs of a panel that are widened before they are turned */
+    const unsigned char *p = w;
+    const size_t size = sx_storage_size(storage);
+    float wide[SX_PANEL][STEP] = {0};
+    for (size_t panel = first; panel < last; panel++)
+        for (size_t k = 0, n; k < in; k += n) {
+            n = in - k < STEP ? in - k : STEP;
+            for (size_t o = 0; o < SX_PANEL; o++) {
+                size_t row = panel * SX_PANEL + o;
+                if (row < out)
+                    kernels()->widen(storage, p + (row * in + k) * size, wide[o], n);
+                else
+                    memset(wide[o], 0, sizeof wide[o]);
+            }
+            float *to = packed + (panel * in + k) * SX_PANEL;
+            for (size_t i = 0; i < n; i++)
+                for (size_t o = 0; o < SX_PANEL; o++)
+                    to[i * SX_PANEL + o] = wide[o][i];
+        }
+}
+
+void sx_linear_packed(const float *packed, size_t in, size_t out, const float *bias, const float *x,
+                      size_t ldx, size_t rows, float *y, size_t ldy)
+{
+    SX_ASSERT(ldx >= in && ldy >= out);
+    kernels()->linear_packed(packed, in, out, bias, x, ldx, rows, y, ldy);
+}

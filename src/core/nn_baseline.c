@@ -1,4 +1,5 @@
 #include "nn_attention.h"
+#include "nn_linear.h"
 
 const struct sx_nn_kernels sx_nn_baseline = {
     .name = "baseline",
@@ -10,4 +11,5 @@ const struct sx_nn_kernels sx_nn_baseline = {
     .rotate = rotate,
     .attention = attention,
     .linear_few = linear_few,
+    .linear_packed = linear_packed,
 };

@@ -1,7 +1,8 @@
-/* One table of kernels per instruction set; nn.c chooses. The bodies are in nn_rows.h, nn_few.h and
- * nn_attention.h, compiled once by each of nn_baseline.c, nn_avx2.c and nn_avx512.c, whose compiler
- * options differ. Not target_clones: these kernels differ in their tiles as well, they are wanted
- * under the sanitizers too, and the tests run each of them that the processor has. */
+/* One table of kernels per instruction set; nn.c chooses. The bodies are in nn_rows.h, nn_few.h,
+ * nn_attention.h and nn_linear.h, compiled once by each of nn_baseline.c, nn_avx2.c and
+ * nn_avx512.c, whose compiler options differ. Not target_clones: these kernels differ in their
+ * tiles as well, they are wanted under the sanitizers too, and the tests run each of them that the
+ * processor has. */
 #ifndef SEXTANT_CORE_NN_KERNELS_H
 #define SEXTANT_CORE_NN_KERNELS_H
 
@@ -23,6 +24,8 @@ struct sx_nn_kernels {
     void (*linear_few)(enum sx_storage storage, const void *w, size_t in, size_t first, size_t last,
                        const float *bias, const float *x, size_t ldx, size_t rows, float *y,
                        size_t ldy);
+    void (*linear_packed)(const float *packed, size_t in, size_t out, const float *bias,
+                          const float *x, size_t ldx, size_t rows, float *y, size_t ldy);
 };
 
 extern const struct sx_nn_kernels sx_nn_baseline;
