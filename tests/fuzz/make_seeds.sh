@@ -4,7 +4,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 io=$here/../fixtures/io
 out=${1:?folder for the seeds}
-for f in safetensors torch npz json_yaml idx h5; do mkdir -p "$out/fuzz_$f"; done
+for f in safetensors torch npz json_yaml idx h5 fasta tokenizer; do mkdir -p "$out/fuzz_$f"; done
 cp "$io"/*.safetensors "$out/fuzz_safetensors/"
 for f in "$io"/*.safetensors; do
     n=$(od -An -tu8 -N8 "$f" | tr -d ' ')
@@ -21,3 +21,9 @@ cp "$io"/images.* "$out/fuzz_idx/"
 head -c 600 /dev/zero | tr "\0" "\7" >"$out/fuzz_h5/plan"
 printf 'j{"a": [1, -2.5e3, null, true, "x\\n\\u00e9"], "b": {}}' >"$out/fuzz_json_yaml/json"
 printf 'a: 1\nb:\n  - x\n  - {c: 2.5, d: "q\\n"}\ne: |\n  text\nf: ~\n' >"$out/fuzz_json_yaml/yaml"
+printf '>a one\nMKTV\nAA*\n\n>b\r\nGG\r\n;c\n' >"$out/fuzz_fasta/plain"
+gzip -c "$out/fuzz_fasta/plain" >"$out/fuzz_fasta/packed"
+cp "$here/../fixtures/tokenizer/small.tokenizer.json" "$out/fuzz_tokenizer/"
+while IFS=$'\t' read -r hex _; do
+    printf '%b' "$(sed 's/../\\x&/g' <<<"$hex")" >"$out/fuzz_tokenizer/${hex:0:60}"
+done < <(grep -P '^\w{8,}' "$here/../fixtures/tokenizer/pythia.tsv" | head -200)
