@@ -1,6 +1,7 @@
 /* A pass: what is asked is checked, cut into chunks of rows and items of attention, and given to
- * the gang. How sequences are cut depends on their own length alone, so that a sequence gives the
- * same bits whatever else is in the batch and however many threads there are. */
+ * the gang. Whether a row's products take the way for few rows or that for many depends on the
+ * length of its sequence alone, and in either a row's bits follow from the row alone: so a sequence
+ * gives the same bits whatever else is in the batch and however many threads there are. */
 #include "sextant/model/forward.h"
 
 #include <inttypes.h>
@@ -23,6 +24,10 @@ struct sx_runner {
     struct sx_gang *gang;
     float *memory;
     size_t capacity; /* floats */
+    /* [L * SX_PRODUCT_LAYER + SX_PRODUCT_HEAD] weights packed for sx_linear_packed, when a pass
+     * first needs them */
+    float **packed;
+    size_t n_packed;
 };
 
 struct sx_runner *sx_runner_new(struct sx_model *model, int threads)
@@ -30,6 +35,8 @@ struct sx_runner *sx_runner_new(struct sx_model *model, int threads)
     struct sx_runner *runner = sx_xcalloc(1, sizeof *runner);
     runner->model = sx_model_ref(model);
     runner->gang = sx_gang_new(threads);
+    runner->n_packed = sx_model_info(model)->n_layers * SX_PRODUCT_LAYER + SX_PRODUCT_HEAD;
+    runner->packed = sx_xcalloc(runner->n_packed, sizeof *runner->packed);
     return runner;
 }
 
@@ -39,6 +46,9 @@ void sx_runner_free(struct sx_runner *runner)
         return;
     sx_gang_free(runner->gang);
     sx_model_unref(runner->model);
+    for (size_t i = 0; i < runner->n_packed; i++)
+        sx_free(runner->packed[i]);
+    sx_free(runner->packed);
     sx_free(runner->memory);
     sx_free(runner);
 }
@@ -256,13 +266,13 @@ static float *take(float *memory, size_t *used, size_t n)
 static void place_scratch(struct sx_forward *f, struct sx_scratch *s, float *memory, size_t *used,
                           size_t rows)
 {
-    const size_t D = f->info->d_model, bands = f->info->n_bands;
+    const size_t bands = f->info->n_bands;
     size_t keys = 0;
     for (size_t i = 0; i < f->n_spans; i++)
         keys = f->spans[i].n_keys > keys ? f->spans[i].n_keys : keys;
-    s->y = take(memory, used, rows * D);
-    s->u = take(memory, used, rows * D);
-    s->h = take(memory, used, rows * f->info->d_mlp);
+    s->y = take(memory, used, rows * f->ld);
+    s->u = take(memory, used, rows * f->ld);
+    s->h = take(memory, used, rows * f->ld_mlp);
     s->sigma = take(memory, used, rows);
     s->cosine = take(memory, used, rows * bands);
     s->sine = take(memory, used, rows * bands);
@@ -277,10 +287,12 @@ static size_t lay_out(struct sx_forward *f, int threads, float *memory)
     const size_t rows = layers ? f->rows : 0;
     size_t used = 0;
     f->memory = memory;
+    f->ld = rounded(D) + SX_ROW_ALIGN;
+    f->ld_mlp = rounded(f->info->d_mlp) + SX_ROW_ALIGN;
     f->resid = take(memory, &used, f->rows * D);
-    f->q = take(memory, &used, rows * D);
-    f->v = take(memory, &used, rows * D);
-    f->ctx = take(memory, &used, rows * D);
+    f->q = take(memory, &used, rows * f->ld);
+    f->v = take(memory, &used, rows * f->ld);
+    f->ctx = take(memory, &used, rows * f->ld);
     f->cosine = take(memory, &used, rows * bands);
     f->sine = take(memory, &used, rows * bands);
     for (size_t i = 0; layers && i < f->n_spans; i++)
@@ -344,14 +356,6 @@ static enum sx_status provide_memory(struct sx_runner *runner, struct sx_forward
 /* --- preparation --------------------------------------------------------------------------------
  */
 
-static enum sx_status prepare_weight(const struct sx_weight *w, struct sx_error *err)
-{
-    if (sx_weight_f32(w))
-        return SX_OK;
-    return sx_fail(err, SX_ERR_NOMEM, "out of memory for weights of %zu x %zu in float32", w->out,
-                   w->in);
-}
-
 static bool any_product(const struct sx_chunk *chunks, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -360,25 +364,79 @@ static bool any_product(const struct sx_chunk *chunks, size_t n)
     return false;
 }
 
-/* float32 of the weights that are not read as they are stored; before the members need them, since
- * memory may run out. */
-static enum sx_status prepare_weights(const struct sx_forward *f, struct sx_error *err)
+/* Packing is shared out by panels: the weights of one product after the other. */
+struct packing {
+    const struct sx_forward *f;
+    const size_t *products;
+    size_t n;
+};
+
+static void pack_member(void *arg, struct sx_gang *gang, int member)
 {
-    const bool products = any_product(f->chunks, f->n_chunks);
-    for (size_t l = f->first_layer; l < f->last_layer; l++) {
-        const struct sx_layer *layer = &f->weights->layers[l];
-        if (products || sx_hooks_at(&f->hooks, l, SX_POINT_HEAD_OUT).n)
-            SX_TRY(prepare_weight(&layer->attn_out, err));
-        const struct sx_weight *others[] = {&layer->q, &layer->k, &layer->v, &layer->up,
-                                            &layer->down};
-        for (size_t i = 0; products && i < 5; i++)
-            SX_TRY(prepare_weight(others[i], err));
+    const struct packing *p = arg;
+    for (size_t i = 0; i < p->n && !sx_task_is_cancelled(p->f->task); i++) {
+        const struct sx_weight *w = sx_forward_weight(p->f, p->products[i]);
+        size_t first, last;
+        sx_gang_share(gang, member, (w->out + SX_PANEL - 1) / SX_PANEL, &first, &last);
+        sx_pack(w->storage, w->stored, w->out, w->in, first, last, p->f->packed[p->products[i]]);
     }
-    if (!f->info->has_lm_head || !any_product(f->head_chunks, f->n_head_chunks))
-        return SX_OK;
-    if (f->info->family == SX_MODEL_ESM2)
-        SX_TRY(prepare_weight(&f->weights->head_dense, err));
-    return prepare_weight(&f->weights->unembed, err);
+}
+
+/* Which products of the pass still lack packed weights. */
+static size_t unpacked(const struct sx_forward *f, size_t *products)
+{
+    const size_t L = f->info->n_layers;
+    size_t n = 0;
+    for (size_t l = f->first_layer; any_product(f->chunks, f->n_chunks) && l < f->last_layer; l++)
+        for (size_t i = 0; i < SX_PRODUCT_LAYER; i++)
+            products[n++] = l * SX_PRODUCT_LAYER + i;
+    if (f->info->has_lm_head && any_product(f->head_chunks, f->n_head_chunks)) {
+        if (f->info->family == SX_MODEL_ESM2)
+            products[n++] = L * SX_PRODUCT_LAYER + SX_PRODUCT_DENSE;
+        products[n++] = L * SX_PRODUCT_LAYER + SX_PRODUCT_UNEMBED;
+    }
+    size_t left = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!f->packed[products[i]])
+            products[left++] = products[i];
+    return left;
+}
+
+static enum sx_status pack(struct sx_runner *runner, struct sx_forward *f, size_t *products,
+                           struct sx_error *err)
+{
+    const size_t n = unpacked(f, products);
+    enum sx_status status = SX_OK;
+    for (size_t i = 0; status == SX_OK && i < n; i++) {
+        const struct sx_weight *w = sx_forward_weight(f, products[i]);
+        runner->packed[products[i]] = sx_alloc_big(sx_packed_size(w->out, w->in), sizeof(float));
+        if (!runner->packed[products[i]])
+            status = sx_fail(err, SX_ERR_NOMEM, "out of memory for packed weights of %zu x %zu",
+                             w->out, w->in);
+    }
+    if (status == SX_OK && n)
+        sx_gang_run(runner->gang, pack_member, &(struct packing){f, products, n});
+    if (status == SX_OK && n && sx_task_is_cancelled(f->task))
+        status = SX_CANCELLED;
+    for (size_t i = 0; status != SX_OK && i < n; i++) {
+        sx_free(runner->packed[products[i]]);
+        runner->packed[products[i]] = NULL;
+    }
+    return status;
+}
+
+/* What must not fail any more once the members run. */
+static enum sx_status prepare_weights(struct sx_runner *runner, struct sx_forward *f,
+                                      struct sx_error *err)
+{
+    for (size_t l = f->first_layer; l < f->last_layer; l++)
+        if (sx_hooks_at(&f->hooks, l, SX_POINT_HEAD_OUT).n &&
+            !sx_weight_f32(&f->weights->layers[l].attn_out))
+            return sx_fail(err, SX_ERR_NOMEM, "out of memory for the weights of layer %zu", l);
+    size_t *products = sx_xcalloc(runner->n_packed, sizeof *products);
+    enum sx_status status = pack(runner, f, products, err);
+    sx_free(products);
+    return status;
 }
 
 static enum sx_status prepare_scales(struct sx_forward *f, struct sx_error *err)
@@ -501,7 +559,7 @@ static enum sx_status run_planned(struct sx_runner *runner, struct sx_forward *f
     SX_TRY(sx_forward_plan_head(f, err));
     SX_TRY(reserve_caches(f, err));
     SX_TRY(provide_memory(runner, f, err));
-    SX_TRY(prepare_weights(f, err));
+    SX_TRY(prepare_weights(runner, f, err));
     for (size_t i = 0; f->first_layer < f->last_layer && i < f->n_spans; i++)
         prepare_rotation(f, &f->spans[i], sx_model_frequencies(runner->model));
     prepare_pads(f, &pads);
@@ -521,6 +579,7 @@ enum sx_status sx_forward_run(struct sx_runner *runner, const struct sx_pass *pa
     f->info = info;
     f->weights = sx_model_weights(runner->model);
     f->task = task;
+    f->packed = runner->packed;
     f->contacts = contacts;
     f->first_layer = pass->sequences[0].from_layer;
     f->last_layer = pass->until_layer ? pass->until_layer : info->n_layers;

@@ -154,31 +154,33 @@ static void norm(const struct sx_member *m, const struct sx_norm *norm, const st
     const size_t D = f->info->d_model;
     if (!m->lead)
         return;
-    sx_layernorm_rows(x, D, norm->gamma, norm->beta, f->weights->eps, c->n, D, out, D, m->s->sigma);
+    sx_layernorm_rows(x, f->ld, norm->gamma, norm->beta, f->weights->eps, c->n, D, out, f->ld,
+                      m->s->sigma);
     act(m, sigma_point, c, m->s->sigma, 1);
-    act(m, point, c, out, D);
+    act(m, point, c, out, f->ld);
 }
 
 static void gather(const struct sx_member *m, const struct sx_chunk *c, float *to)
 {
     const size_t D = m->f->info->d_model;
     for (size_t r = 0; m->lead && r < c->n; r++)
-        memcpy(to + r * D, m->f->resid + m->f->head_rows[c->first + r].row * D, D * sizeof *to);
+        memcpy(to + r * m->f->ld, m->f->resid + m->f->head_rows[c->first + r].row * D,
+               D * sizeof *to);
 }
 
 /* ESM-2: dense, GELU, LayerNorm; from y to y. */
 static void transform(struct sx_member *m, const struct sx_chunk *c)
 {
     const struct sx_forward *f = m->f;
-    const size_t D = f->info->d_model;
+    const size_t ld = f->ld, head = f->info->n_layers * SX_PRODUCT_LAYER;
     float *y = m->s->y, *u = m->s->u;
     sx_forward_meet(m);
-    sx_forward_multiply(m, &f->weights->head_dense, c, y, D, u, D);
+    sx_forward_multiply(m, head + SX_PRODUCT_DENSE, c, y, ld, u, ld);
     sx_forward_meet(m);
-    act(m, SX_POINT_HEAD_DENSE, c, u, D);
-    if (m->lead)
-        sx_activate(SX_ACT_GELU, u, c->n * D);
-    act(m, SX_POINT_HEAD_GELU, c, u, D);
+    act(m, SX_POINT_HEAD_DENSE, c, u, ld);
+    for (size_t r = 0; m->lead && r < c->n; r++)
+        sx_activate(SX_ACT_GELU, u + r * ld, f->info->d_model);
+    act(m, SX_POINT_HEAD_GELU, c, u, ld);
     norm(m, &f->weights->head_ln, c, u, y, SX_POINT_HEAD_LN, SX_POINT_HEAD_LN_SIGMA);
 }
 
@@ -194,7 +196,8 @@ static bool anyone_behind_final_ln(const struct sx_forward *f, const struct sx_c
 static void through_head(struct sx_member *m, const struct sx_chunk *c)
 {
     const struct sx_forward *f = m->f;
-    const size_t D = f->info->d_model, V = f->info->vocab;
+    const size_t V = f->info->vocab;
+    const size_t unembed = f->info->n_layers * SX_PRODUCT_LAYER + SX_PRODUCT_UNEMBED;
     float *logits = f->head_rows[c->first].logits; /* rows of a chunk stand behind each other */
     gather(m, c, m->s->u);
     norm(m, &f->weights->final_ln, c, m->s->u, m->s->y, SX_POINT_FINAL_LN, SX_POINT_FINAL_LN_SIGMA);
@@ -205,7 +208,7 @@ static void through_head(struct sx_member *m, const struct sx_chunk *c)
     if (!logits)
         return;
     sx_forward_meet(m);
-    sx_forward_multiply(m, &f->weights->unembed, c, m->s->y, D, logits, V);
+    sx_forward_multiply(m, unembed, c, m->s->y, f->ld, logits, V);
     sx_forward_meet(m);
     act(m, SX_POINT_LOGITS, c, logits, V);
 }

@@ -36,16 +36,27 @@ static void column_share(const struct sx_member *m, size_t out, size_t *first, s
     *last = *last * SX_ROW_ALIGN < out ? *last * SX_ROW_ALIGN : out;
 }
 
-void sx_forward_multiply(struct sx_member *m, const struct sx_weight *w, const struct sx_chunk *c,
+const struct sx_weight *sx_forward_weight(const struct sx_forward *f, size_t product)
+{
+    const size_t layer = product / SX_PRODUCT_LAYER;
+    if (layer == f->info->n_layers)
+        return product % SX_PRODUCT_LAYER == SX_PRODUCT_DENSE ? &f->weights->head_dense
+                                                              : &f->weights->unembed;
+    const struct sx_layer *l = &f->weights->layers[layer];
+    const struct sx_weight *const weights[SX_PRODUCT_LAYER] = {
+        [SX_PRODUCT_Q] = &l->q,          [SX_PRODUCT_K] = &l->k,   [SX_PRODUCT_V] = &l->v,
+        [SX_PRODUCT_OUT] = &l->attn_out, [SX_PRODUCT_UP] = &l->up, [SX_PRODUCT_DOWN] = &l->down};
+    return weights[product % SX_PRODUCT_LAYER];
+}
+
+void sx_forward_multiply(struct sx_member *m, size_t product, const struct sx_chunk *c,
                          const float *x, size_t ldx, float *y, size_t ldy)
 {
+    const struct sx_weight *w = sx_forward_weight(m->f, product);
     if (sx_forward_stopped(m->f))
         return;
     if (!c->few) {
-        sx_gemm(false, true, c->n, w->out, w->in, 1.0F, x, ldx, sx_weight_f32(w), w->in, 0.0F, y,
-                ldy);
-        if (w->bias)
-            sx_add_row(y, w->bias, c->n, w->out, ldy);
+        sx_linear_packed(m->f->packed[product], w->in, w->out, w->bias, x, ldx, c->n, y, ldy);
         return;
     }
     size_t first, last;
@@ -86,13 +97,13 @@ static void norm(const struct sx_member *m, const struct sx_norm *norm, const st
                  const float *x, enum sx_point point, enum sx_point sigma_point)
 {
     const struct sx_forward *f = m->f;
-    const size_t D = f->info->d_model;
+    const size_t D = f->info->d_model, ld = f->ld;
     bool sigma = sx_hooks_at(&f->hooks, m->layer, sigma_point).n > 0;
-    sx_layernorm_rows(x, D, norm->gamma, norm->beta, f->weights->eps, c->n, D, m->s->y, D,
+    sx_layernorm_rows(x, D, norm->gamma, norm->beta, f->weights->eps, c->n, D, m->s->y, ld,
                       sigma ? m->s->sigma : NULL);
     if (sigma)
         act(m, sigma_point, c, m->s->sigma, 1);
-    act(m, point, c, m->s->y, D);
+    act(m, point, c, m->s->y, ld);
 }
 
 /* ctx_h Wo_h^T of the tokens and heads that are captured. */
@@ -109,7 +120,7 @@ static void capture_head_out(const struct sx_member *m, const struct sx_chunk *c
                 float *out = sx_capture_place(&list.hooks[i], f->info, &token, h);
                 if (out)
                     sx_gemv(false, D, d, 1.0F, sx_weight_f32(w) + h * d, w->in,
-                            f->ctx + (c->first + r) * D + h * d, 0.0F, out);
+                            f->ctx + (c->first + r) * f->ld + h * d, 0.0F, out);
             }
 }
 
@@ -165,15 +176,15 @@ static bool overridden(const struct sx_member *m, const struct sx_chunk *c, enum
 static void rotate(const struct sx_member *m, const struct sx_chunk *c, enum sx_side side, float *x)
 {
     const struct sx_forward *f = m->f;
-    const size_t D = f->info->d_model, d = f->info->d_head, bands = f->info->n_bands;
+    const size_t ld = f->ld, d = f->info->d_head, bands = f->info->n_bands;
     if (!overridden(m, c, side)) {
-        sx_rotate_rows(x, D, c->n, f->info->n_heads, d, bands, f->cosine + c->first * bands,
+        sx_rotate_rows(x, ld, c->n, f->info->n_heads, d, bands, f->cosine + c->first * bands,
                        f->sine + c->first * bands);
         return;
     }
     for (size_t h = 0; h < f->info->n_heads; h++) {
         head_tables(m, c, side, h);
-        sx_rotate_rows(x + h * d, D, c->n, 1, d, bands, m->s->cosine, m->s->sine);
+        sx_rotate_rows(x + h * d, ld, c->n, 1, d, bands, m->s->cosine, m->s->sine);
     }
 }
 
@@ -191,11 +202,11 @@ static void store(const struct sx_member *m, const struct sx_span *span, size_t 
         size_t ldk = span->ldk;
         float *kt = span->in->cache ? sx_cache_keys(span->in->cache, m->layer, h, &ldk)
                                     : span->kt + h * d * ldk;
-        sx_attention_keys(k + h * d, D, n, d, kt, ldk, place);
+        sx_attention_keys(k + h * d, f->ld, n, d, kt, ldk, place);
     }
-    if (span->in->cache)
-        memcpy(sx_cache_values(span->in->cache, m->layer) + place * D, f->v + first * D,
-               n * D * sizeof(float));
+    for (size_t i = 0; span->in->cache && i < n; i++)
+        memcpy(sx_cache_values(span->in->cache, m->layer) + (place + i) * D,
+               f->v + (first + i) * f->ld, D * sizeof(float));
 }
 
 static void store_chunk(const struct sx_member *m, const struct sx_chunk *c, const float *k)
@@ -205,7 +216,7 @@ static void store_chunk(const struct sx_member *m, const struct sx_chunk *c, con
         const struct sx_span *span = &f->spans[f->span_of[row]];
         size_t end = span->first + span->n;
         end = end < c->first + c->n ? end : c->first + c->n;
-        store(m, span, row, end - row, k + (row - c->first) * f->info->d_model);
+        store(m, span, row, end - row, k + (row - c->first) * f->ld);
         row = end;
     }
 }
@@ -214,27 +225,27 @@ static void before_attention(struct sx_member *m, const struct sx_chunk *c)
 {
     struct sx_forward *f = m->f;
     const struct sx_layer *layer = &f->weights->layers[m->layer];
-    const size_t D = f->info->d_model;
-    float *x = f->resid + c->first * D, *q = f->q + c->first * D, *v = f->v + c->first * D;
+    const size_t D = f->info->d_model, ld = f->ld, product = m->layer * SX_PRODUCT_LAYER;
+    float *x = f->resid + c->first * D, *q = f->q + c->first * ld, *v = f->v + c->first * ld;
     float *y = m->s->y, *k = m->s->u;
     if (m->lead) {
         act(m, SX_POINT_RESID_PRE, c, x, D);
         norm(m, &layer->ln1, c, x, SX_POINT_ATTN_LN, SX_POINT_ATTN_LN_SIGMA);
     }
     sx_forward_meet(m);
-    sx_forward_multiply(m, &layer->q, c, y, D, q, D);
-    sx_forward_multiply(m, &layer->k, c, y, D, k, D);
-    sx_forward_multiply(m, &layer->v, c, y, D, v, D);
+    sx_forward_multiply(m, product + SX_PRODUCT_Q, c, y, ld, q, ld);
+    sx_forward_multiply(m, product + SX_PRODUCT_K, c, y, ld, k, ld);
+    sx_forward_multiply(m, product + SX_PRODUCT_V, c, y, ld, v, ld);
     sx_forward_meet(m);
     if (!m->lead)
         return;
-    act(m, SX_POINT_Q, c, q, D);
-    act(m, SX_POINT_K, c, k, D);
-    act(m, SX_POINT_V, c, v, D);
+    act(m, SX_POINT_Q, c, q, ld);
+    act(m, SX_POINT_K, c, k, ld);
+    act(m, SX_POINT_V, c, v, ld);
     rotate(m, c, SX_SIDE_QUERY, q);
     rotate(m, c, SX_SIDE_KEY, k);
-    act(m, SX_POINT_Q_ROT, c, q, D);
-    act(m, SX_POINT_K_ROT, c, k, D);
+    act(m, SX_POINT_Q_ROT, c, q, ld);
+    act(m, SX_POINT_K_ROT, c, k, ld);
     store_chunk(m, c, k);
 }
 
@@ -266,10 +277,10 @@ static void middle(const struct sx_member *m, const struct sx_chunk *c, float *x
     const struct sx_forward *f = m->f;
     const struct sx_layer *layer = &f->weights->layers[m->layer];
     const size_t D = f->info->d_model;
-    act(m, SX_POINT_ATTN_OUT, c, u, D);
+    act(m, SX_POINT_ATTN_OUT, c, u, f->ld);
     if (f->info->parallel_residual)
         norm(m, &layer->ln2, c, x, SX_POINT_MLP_LN, SX_POINT_MLP_LN_SIGMA);
-    sx_add_rows(x, D, u, D, c->n, D);
+    sx_add_rows(x, D, u, f->ld, c->n, D);
     act(m, SX_POINT_RESID_MID, c, x, D);
     if (!f->info->parallel_residual)
         norm(m, &layer->ln2, c, x, SX_POINT_MLP_LN, SX_POINT_MLP_LN_SIGMA);
@@ -278,34 +289,35 @@ static void middle(const struct sx_member *m, const struct sx_chunk *c, float *x
 static void after_attention(struct sx_member *m, const struct sx_chunk *c)
 {
     struct sx_forward *f = m->f;
-    const struct sx_layer *layer = &f->weights->layers[m->layer];
-    const size_t D = f->info->d_model, F = f->info->d_mlp;
-    float *x = f->resid + c->first * D, *ctx = f->ctx + c->first * D;
+    const size_t D = f->info->d_model, ld = f->ld, ldh = f->ld_mlp;
+    const size_t product = m->layer * SX_PRODUCT_LAYER;
+    float *x = f->resid + c->first * D, *ctx = f->ctx + c->first * ld;
     float *y = m->s->y, *u = m->s->u, *h = m->s->h;
     if (m->lead) {
-        act(m, SX_POINT_CTX, c, ctx, D);
+        act(m, SX_POINT_CTX, c, ctx, ld);
         capture_head_out(m, c);
     }
     sx_forward_meet(m);
-    sx_forward_multiply(m, &layer->attn_out, c, ctx, D, u, D);
+    sx_forward_multiply(m, product + SX_PRODUCT_OUT, c, ctx, ld, u, ld);
     sx_forward_meet(m);
     if (m->lead)
         middle(m, c, x, u);
     sx_forward_meet(m);
-    sx_forward_multiply(m, &layer->up, c, y, D, h, F);
+    sx_forward_multiply(m, product + SX_PRODUCT_UP, c, y, ld, h, ldh);
     sx_forward_meet(m);
     if (m->lead) {
-        act(m, SX_POINT_MLP_PRE, c, h, F);
-        sx_activate(f->weights->activation, h, c->n * F);
-        act(m, SX_POINT_MLP_POST, c, h, F);
+        act(m, SX_POINT_MLP_PRE, c, h, ldh);
+        for (size_t r = 0; r < c->n; r++)
+            sx_activate(f->weights->activation, h + r * ldh, f->info->d_mlp);
+        act(m, SX_POINT_MLP_POST, c, h, ldh);
     }
     sx_forward_meet(m);
-    sx_forward_multiply(m, &layer->down, c, h, F, u, D);
+    sx_forward_multiply(m, product + SX_PRODUCT_DOWN, c, h, ldh, u, ld);
     sx_forward_meet(m);
     if (!m->lead)
         return;
-    act(m, SX_POINT_MLP_OUT, c, u, D);
-    sx_add_rows(x, D, u, D, c->n, D);
+    act(m, SX_POINT_MLP_OUT, c, u, ld);
+    sx_add_rows(x, D, u, ld, c->n, D);
     act(m, SX_POINT_RESID_POST, c, x, D);
     check_finite(f, c, m->layer + 1);
 }
@@ -411,7 +423,7 @@ static void attend(const struct sx_member *m, size_t index, size_t h, size_t blo
 {
     struct sx_forward *f = m->f;
     const struct sx_span *span = &f->spans[index];
-    const size_t D = f->info->d_model, d = f->info->d_head;
+    const size_t ld = f->ld, d = f->info->d_head;
     const size_t first = block * SX_QUERY_BLOCK;
     const size_t left = span->n - first;
     struct rows_seen seen = {.m = m, .span = span, .head = h, .first = first};
@@ -422,14 +434,14 @@ static void attend(const struct sx_member *m, size_t index, size_t h, size_t blo
     struct sx_attention_head head = {.n_q = left < SX_QUERY_BLOCK ? left : SX_QUERY_BLOCK,
                                      .n_k = span->n_keys,
                                      .d = d,
-                                     .q = f->q + (span->first + first) * D + h * d,
-                                     .ldq = D,
-                                     .ldv = D,
+                                     .q = f->q + (span->first + first) * ld + h * d,
+                                     .ldq = ld,
+                                     .ldv = span->in->cache ? f->info->d_model : ld,
                                      .scale = 1.0F / sqrtf((float)d),
                                      .forbidden = span->forbidden,
                                      .causal = INT64_MAX,
-                                     .out = f->ctx + (span->first + first) * D + h * d,
-                                     .ldo = D,
+                                     .out = f->ctx + (span->first + first) * ld + h * d,
+                                     .ldo = ld,
                                      .on_scores = scores ? on_scores : NULL,
                                      .on_pattern = pattern ? on_pattern : NULL,
                                      .ctx = &seen,
@@ -445,7 +457,7 @@ static void attend(const struct sx_member *m, size_t index, size_t h, size_t blo
     const struct sx_cache *cache = span->in->cache;
     head.ldk = span->ldk;
     head.kt = cache ? sx_cache_keys(cache, m->layer, h, &head.ldk) : span->kt + h * d * head.ldk;
-    head.v = (cache ? sx_cache_values(cache, m->layer) : f->v + span->first * D) + h * d;
+    head.v = (cache ? sx_cache_values(cache, m->layer) : f->v + span->first * ld) + h * d;
     sx_attention_head(&head);
 }
 

@@ -10,8 +10,22 @@
 
 enum {
     SX_ROW_ALIGN = 16, /* chunks of rows and leading dimensions of keys */
-    SX_MAX_CHUNK_ROWS = 256,
+    SX_MAX_CHUNK_ROWS = 128,
     SX_QUERY_BLOCK = 64, /* queries of one head that one member takes */
+};
+
+/* Products of the pass, to find their packed weights by. */
+enum sx_product {
+    SX_PRODUCT_Q,
+    SX_PRODUCT_K,
+    SX_PRODUCT_V,
+    SX_PRODUCT_OUT,
+    SX_PRODUCT_UP,
+    SX_PRODUCT_DOWN,
+    SX_PRODUCT_LAYER,     /* so many in a layer */
+    SX_PRODUCT_DENSE = 0, /* of the head, behind the last layer */
+    SX_PRODUCT_UNEMBED,
+    SX_PRODUCT_HEAD
 };
 
 /* ESM-2's ids with a meaning of their own. */
@@ -50,8 +64,8 @@ struct sx_rotation { /* of a position override: [rows, bands] */
 /* What one member works in; of all members but the first unused when products are split by
  * columns. */
 struct sx_scratch {
-    float *y, *u;         /* [chunk, D] */
-    float *h;             /* [chunk, F] */
+    float *y, *u;         /* [chunk, ld] */
+    float *h;             /* [chunk, ld_mlp] */
     float *sigma;         /* [chunk] */
     float *cosine, *sine; /* [chunk, bands] */
     float *attention;
@@ -83,8 +97,13 @@ struct sx_forward {
     bool head_by_columns;
     float *extra_logits; /* rows wanted only by captures */
 
-    float *memory;              /* the runner's; everything below lies in it */
-    float *resid, *q, *v, *ctx; /* [rows, D] */
+    float *memory;      /* the runner's; everything below lies in it */
+    float *resid;       /* [rows, D] */
+    float *q, *v, *ctx; /* [rows, ld] */
+    /* Leading dimensions, chosen such that rows under each other do not meet in the same set of a
+     * cache. */
+    size_t ld, ld_mlp;
+    float *const *packed; /* the runner's: [L * SX_PRODUCT_LAYER + SX_PRODUCT_HEAD] */
     float *kt;
     float *cosine, *sine; /* [rows, bands] */
     struct sx_scratch scratch[SX_GANG_MAX];
@@ -113,8 +132,10 @@ void sx_forward_rows(struct sx_member *m, size_t layer); /* what stands between 
 void sx_forward_attention(struct sx_member *m, size_t layer);
 struct sx_hook_token sx_forward_token(const struct sx_forward *f, size_t row);
 void sx_forward_meet(struct sx_member *m);
-void sx_forward_multiply(struct sx_member *m, const struct sx_weight *w, const struct sx_chunk *c,
+/* y = x W^T + bias for the rows of a chunk, or the member's share of it. */
+void sx_forward_multiply(struct sx_member *m, size_t product, const struct sx_chunk *c,
                          const float *x, size_t ldx, float *y, size_t ldy);
+const struct sx_weight *sx_forward_weight(const struct sx_forward *f, size_t product);
 
 /* forward_head.c */
 void sx_forward_head(struct sx_member *m);
