@@ -5,8 +5,11 @@
 
 pty=$SX_BUILD/tests/pty_bytes
 make=$SX_BUILD/tests/make_topk_workspace
-[[ -x $pty && -x $make ]] || fail "$pty or $make is not built"
+model=$SX_BUILD/tests/make_tiny_model
+[[ -x $pty && -x $make && -x $model ]] || fail "$pty, $make or $model is not built"
 "$make" "$TMP/grid" 32 512 >/dev/null || fail 'no workspace'
+
+"$model" esm2 "$TMP/esm2" >/dev/null || fail 'no model'
 
 "$SEXTANT" train "$SX_SOURCE/examples/mnist/quick.yaml" --out "$TMP/run" --set epochs=1 \
     >/dev/null 2>&1 || fail 'no training run'
@@ -38,5 +41,14 @@ for size in 80x24 120x40 200x50; do
     measure weights "$size" median jj 400 "$TMP/run"
     measure seeds "$size" anchored jj 400 "$TMP/run"
 done
+for size in 80x24 200x50; do
+    measure sequence "$size" pseudo lljjk 400 "$TMP/esm2"
+    measure lens "$size" scale lljk 400 "$TMP/esm2"
+    measure attention "$size" looks jlk 400 "$TMP/esm2"
+    measure contacts "$size" touches jllk 400 "$TMP/esm2"
+done
+# Another scale repaints a heatmap.
+measure lens 200x50 scale vvv 12000 "$TMP/esm2"
+measure contacts 200x50 touches vv 12000 "$TMP/esm2"
 measure features 200x50 ○○ G 8000 "$TMP/run"
 measure help 80x24 Everywhere jjkk 400 "$TMP/grid"
