@@ -294,6 +294,23 @@ static void row_back(const struct strip *strip, size_t r, size_t n, const float 
         *strip_at(strip, r, j) = row[j];
 }
 
+/* Is a row what row_of made? */
+static bool row_same(const struct strip *strip, size_t r, size_t n, float factor, const float *row)
+{
+    const float *p = strip->scores + r * W;
+    ivec differs = {0};
+    size_t j = 0;
+    for (; j + W <= n; j += W, p += BLOCK)
+        differs |= (ivec)v_load(row + j) ^ (ivec)(v_load(p) * factor);
+    if (j < n) {
+        float tail[W] = {0};
+        v_store_part(tail, v_load(p) * factor, n - j);
+        differs |= (ivec)v_load_part(row + j, n - j) ^ (ivec)v_load(tail);
+    }
+    const ivec none = {0};
+    return memcmp(&differs, &none, sizeof none) == 0;
+}
+
 static void show_scores(struct strip *strip, size_t query, size_t rows)
 {
     const struct sx_attention_head *head = strip->head;
@@ -305,14 +322,17 @@ static void show_scores(struct strip *strip, size_t query, size_t rows)
     }
 }
 
+/* A row that is left as it was goes on as if nobody had looked, to the bit. */
 static void show_pattern(struct strip *strip, size_t query, size_t rows, float *factor)
 {
     const struct sx_attention_head *head = strip->head;
     for (size_t r = 0; r < rows; r++) {
         row_of(strip, r, head->n_k, factor[r], strip->row);
-        factor[r] = 1;
         head->on_pattern(head->ctx, query + r, strip->row);
+        if (row_same(strip, r, head->n_k, factor[r], strip->row))
+            continue;
         row_back(strip, r, head->n_k, strip->row);
+        factor[r] = 1;
     }
 }
 

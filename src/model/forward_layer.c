@@ -419,6 +419,25 @@ static void on_contact(void *ctx, size_t query, float *row)
     sx_contact_row(m->f->contacts, m->number, channel, seen->first + query, row);
 }
 
+/* Where the pattern goes when the one hook that concerns this head keeps all of it: attention then
+ * writes it there itself. */
+static float *whole_pattern(const struct rows_seen *seen, size_t index, size_t h)
+{
+    const struct sx_hook *one = NULL;
+    for (size_t i = 0; i < seen->pattern.n; i++) {
+        const struct sx_hook_list hook = {&seen->pattern.hooks[i], 1};
+        if (!sx_hooks_concern(&hook, index, h))
+            continue;
+        if (one || !hook.hooks->capture)
+            return NULL;
+        one = hook.hooks;
+    }
+    if (!one || one->capture->tokens.list || one->capture->keys.list)
+        return NULL;
+    struct sx_hook_token token = query_token(seen, 0);
+    return sx_capture_place(one, seen->m->f->info, &token, h);
+}
+
 static void attend(const struct sx_member *m, size_t index, size_t h, size_t block)
 {
     struct sx_forward *f = m->f;
@@ -448,6 +467,9 @@ static void attend(const struct sx_member *m, size_t index, size_t h, size_t blo
                                      .scratch = f->scratch[m->number].attention};
     if (f->contacts)
         head.on_pattern = on_contact;
+    else if (pattern && (head.pattern = whole_pattern(&seen, index, h)))
+        head.on_pattern = NULL;
+    head.ldp = head.n_k;
     if (f->info->family == SX_MODEL_GPT_NEOX) {
         head.causal = (int64_t)(span->past + first);
         if (!scores && !pattern) /* nobody looks at the keys behind the last query */
