@@ -27,6 +27,7 @@ typedef float vec __attribute__((vector_size(16)));
 
 /* As many bytes as a vec. */
 typedef int32_t ivec __attribute__((vector_size(W * 4)));
+typedef uint32_t uvec __attribute__((vector_size(W * 4)));
 typedef double dvec __attribute__((vector_size(W * 4)));
 typedef float half_vec __attribute__((vector_size(W * 2)));
 enum { DW = W / 2 }; /* doubles a vector */
@@ -238,12 +239,12 @@ INLINE vec v_from_half(const void *p)
      * and so 0 where those are flushed. */
     vec tiny = __builtin_convertvector(magnitude, vec) * 0x1p-24F;
     vec v = v_select(magnitude < 0x0400, tiny, (vec)bits);
-    return (vec)((ivec)v | ((h & 0x8000) << 16));
+    return (vec)((uvec)v | (((uvec)h & 0x8000U) << 16));
 }
 
 INLINE vec v_from_bf16(const void *p)
 {
-    return (vec)(words(p) << 16);
+    return (vec)((uvec)words(p) << 16);
 }
 
 #endif
@@ -324,7 +325,7 @@ INLINE vec v_exp(vec x)
     p = v_fma(p, r, v_set(0x1.fffdfcp-2F));
     p = v_fma(p, r, v_set(1));
     p = v_fma(p, r, v_set(1));
-    vec scaled = (vec)((ivec)p + ((ivec)shifted << 23));
+    vec scaled = (vec)((uvec)p + ((uvec)shifted << 23));
     return v_keep(x, v_set(-0x1.5d58a0p6F), scaled);
 }
 
