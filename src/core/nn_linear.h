@@ -28,6 +28,10 @@ struct linear_tile {
     size_t ldy, cols;  /* of y: at most LINEAR_WIDTH */
     bool begin;        /* y holds nothing yet */
     const float *bias; /* added when not NULL */
+    /* Weights that come next are fetched while the rows go past: `fetch_step` floats with each
+     * input. */
+    const float *fetch;
+    size_t fetch_step;
 };
 
 /* Sums of the tile's rows into to [rows, LINEAR_WIDTH] of leading dimension ld. Rows are addressed
@@ -36,7 +40,8 @@ INLINE void linear_sums(const size_t rows, const struct linear_tile *t, float *t
 {
     vec sum[2 * LINEAR_ROWS];
     const float *x[GROUPS], *w = t->panel;
-    const size_t ldx = t->ldx;
+    const float *fetch = t->fetch;
+    const size_t ldx = t->ldx, fetch_step = t->fetch_step;
 #pragma GCC unroll 16
     for (size_t r = 0; r < rows; r++) {
         sum[2 * r] = t->begin ? v_set(0) : v_load(to + r * ld);
@@ -47,6 +52,8 @@ INLINE void linear_sums(const size_t rows, const struct linear_tile *t, float *t
         x[g] = t->x + g * GROUP * ldx;
     for (size_t k = t->depth; k > 0; k--, w += SX_PANEL) {
         vec a = v_load(w), b = v_load(w + W);
+        __builtin_prefetch(fetch, 0, 2);
+        fetch += fetch_step;
 #pragma GCC unroll 16
         for (size_t r = 0; r < rows; r++) {
             vec value = v_set(x[r / GROUP][r % GROUP * ldx]);
@@ -118,24 +125,16 @@ static void linear_some(size_t rows, const struct linear_tile *t)
     }
 }
 
-/* The block of weights that comes next is fetched while the rows go past this one, a part with each
- * tile. */
-static void linear_fetch(const float *next, size_t n, size_t part, size_t parts)
-{
-    const size_t lines = n / 16;
-    for (size_t i = lines * part / parts; i < lines * (part + 1) / parts; i++)
-        __builtin_prefetch(next + i * 16, 0, 2);
-}
-
 /* All rows against `depth` inputs of one panel from `t` on, in tiles of nearly the same height. */
 static void linear_block(struct linear_tile t, size_t rows, const float *next, size_t n_next)
 {
     const size_t tiles = (rows + LINEAR_ROWS - 1) / LINEAR_ROWS;
     const float *panel = t.panel, *x = t.x, *bias = t.bias;
     float *y = t.y;
+    t.fetch_step = n_next / (tiles * t.depth) + 1;
     for (size_t i = 0; i < tiles; i++) {
         size_t first = rows * i / tiles, last = rows * (i + 1) / tiles;
-        linear_fetch(next, n_next, i, tiles);
+        t.fetch = next + n_next * i / tiles;
         t.x = x + first * t.ldx;
         for (size_t c = 0, left = t.cols; c < SX_PANEL && left > 0; c += LINEAR_WIDTH) {
             struct linear_tile part = t;
