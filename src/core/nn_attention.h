@@ -25,6 +25,7 @@
 #endif
 #define LONE_COLS 4
 #define HALF 4
+#define POUR_FROM 512                 /* keys: maps of so many do not fit into the caches */
 #define BLOCK (SX_ATTENTION_TILE * W) /* of the strip: W keys of every query */
 
 struct strip {
@@ -342,7 +343,12 @@ static void keep_pattern(const struct strip *strip, size_t query, size_t rows, s
     const struct sx_attention_head *head = strip->head;
     for (size_t r = 0; r < rows; r++) {
         float *copy = head->pattern + (query + r) * head->ldp;
-        row_of(strip, r, n, factor[r], copy);
+        if (n < POUR_FROM) {
+            row_of(strip, r, n, factor[r], copy);
+        } else {
+            row_of(strip, r, n, factor[r], strip->row);
+            v_pour(copy, strip->row, n);
+        }
         memset(copy + n, 0, (head->n_k - n) * sizeof *copy);
     }
 }

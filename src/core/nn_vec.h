@@ -44,6 +44,20 @@ INLINE void v_store(float *p, vec v)
     memcpy(p, &v, sizeof v);
 }
 
+/* Copy to where nobody looks for long: whole lines go past the caches, without being read first. */
+INLINE void v_pour(float *to, const float *from, size_t n)
+{
+    size_t i = 0;
+#if defined(__AVX512F__)
+    for (; i < n && (uintptr_t)(to + i) % 64; i++)
+        to[i] = from[i];
+    for (; i + W <= n; i += W)
+        _mm512_stream_ps(to + i, v_load(from + i));
+    _mm_sfence();
+#endif
+    memcpy(to + i, from + i, (n - i) * sizeof *to);
+}
+
 /* Doubles from DW floats. */
 INLINE dvec v_doubles(const float *p)
 {
