@@ -44,7 +44,8 @@ static struct sx_tokenizer *make_tokenizer(void)
     return t;
 }
 
-static void check_text(const struct sx_tokenizer *t, const char *text, size_t len)
+/* `exact`: nothing is put around the text. */
+static void check_text(const struct sx_tokenizer *t, const char *text, size_t len, bool exact)
 {
     struct sx_str clean = SX_STR_INIT;
     struct sx_str nfc = SX_STR_INIT;
@@ -63,7 +64,7 @@ static void check_text(const struct sx_tokenizer *t, const char *text, size_t le
     if (streamed.len != back.len || memcmp(streamed.data, back.data, back.len) != 0)
         abort();
     /* Normalisation stops at a special token, which a mark behind it would otherwise join. */
-    if (!strstr(clean.data, "<s>") && strlen(clean.data) == clean.len) {
+    if (exact && !strstr(clean.data, "<s>") && strlen(clean.data) == clean.len) {
         sx_text_nfc(clean.data, clean.len, &nfc);
         if (nfc.len != back.len || memcmp(nfc.data, back.data, back.len) != 0)
             abort();
@@ -101,7 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct sx_error err;
     if (size && *text == '{') {
         if (sx_tokenizer_open_memory("f.json", text, size, &t, &err) == SX_OK) {
-            check_text(t, "the things", 10);
+            check_text(t, "the things", 10, false);
             sx_token_find(t, " the");
             sx_tokenizer_free(t);
         }
@@ -109,7 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (!bpe)
         bpe = make_tokenizer();
-    check_text(bpe, text, size);
+    check_text(bpe, text, size, true);
     check_esm2(text, size);
     return 0;
 }
