@@ -9,7 +9,7 @@
 
 static size_t contraction(const char *s, size_t len)
 {
-    if (len >= 2 && memchr("stmd", s[1], 4))
+    if (len >= 2 && s[1] && strchr("stmd", s[1]))
         return 2;
     if (len >= 3 &&
         (memcmp(s, "'re", 3) == 0 || memcmp(s, "'ve", 3) == 0 || memcmp(s, "'ll", 3) == 0))
