@@ -8,7 +8,7 @@
  * straight on: one place alone does not keep memory busy. An output of a row is summed in one
  * vector whatever the tile: its bits do not depend on the rows and outputs beside it. Asking for
  * bytes AHEAD evens out the start of each row. */
-enum { FEW_SUMS = W == 16 ? 24 : 8, FEW_OUTPUTS = 4, FEW_AHEAD = 1024 };
+enum { FEW_SUMS = W == 16 ? 24 : 8, FEW_OUTPUTS = 4, FEW_AHEAD = 2048 };
 
 struct few {
     const unsigned char *w;

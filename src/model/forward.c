@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "forward_private.h"
+#include "near_weights.h"
 #include "sextant/base/alloc.h"
 #include "sextant/core/blas.h"
 
@@ -28,6 +29,7 @@ struct sx_runner {
      * first needs them */
     float **packed;
     size_t n_packed;
+    struct sx_near_weights near; /* for passes of a few rows */
 };
 
 struct sx_runner *sx_runner_new(struct sx_model *model, int threads)
@@ -49,6 +51,7 @@ void sx_runner_free(struct sx_runner *runner)
     for (size_t i = 0; i < runner->n_packed; i++)
         sx_free(runner->packed[i]);
     sx_free(runner->packed);
+    sx_near_weights_release(&runner->near);
     sx_free(runner->memory);
     sx_free(runner);
 }
@@ -425,6 +428,16 @@ static enum sx_status pack(struct sx_runner *runner, struct sx_forward *f, size_
     return status;
 }
 
+static void bring_near(struct sx_runner *runner, struct sx_forward *f)
+{
+    const struct sx_weight **weights = sx_xcalloc(runner->n_packed, sizeof *weights);
+    for (size_t i = 0; i < runner->n_packed; i++)
+        weights[i] = sx_forward_weight(f, i);
+    sx_near_weights_count(&runner->near, weights, runner->n_packed, f->task);
+    sx_free(weights);
+    f->near = runner->near.stored;
+}
+
 /* What must not fail any more once the members run. */
 static enum sx_status prepare_weights(struct sx_runner *runner, struct sx_forward *f,
                                       struct sx_error *err)
@@ -433,6 +446,8 @@ static enum sx_status prepare_weights(struct sx_runner *runner, struct sx_forwar
         if (sx_hooks_at(&f->hooks, l, SX_POINT_HEAD_OUT).n &&
             !sx_weight_f32(&f->weights->layers[l].attn_out))
             return sx_fail(err, SX_ERR_NOMEM, "out of memory for the weights of layer %zu", l);
+    if (f->by_columns)
+        bring_near(runner, f);
     size_t *products = sx_xcalloc(runner->n_packed, sizeof *products);
     enum sx_status status = pack(runner, f, products, err);
     sx_free(products);

@@ -59,11 +59,12 @@ void sx_forward_multiply(struct sx_member *m, size_t product, const struct sx_ch
         sx_linear_packed(m->f->packed[product], w->in, w->out, w->bias, x, ldx, c->n, y, ldy);
         return;
     }
+    const void *stored = m->f->near && m->f->near[product] ? m->f->near[product] : w->stored;
     size_t first, last;
     column_share(m, w->out, &first, &last);
     for (size_t r = 0; first < last && r < c->n; r += SX_FEW_ROWS) {
         size_t rows = c->n - r < SX_FEW_ROWS ? c->n - r : SX_FEW_ROWS;
-        sx_linear_few(w->storage, w->stored, w->in, first, last, w->bias, x + r * ldx, ldx, rows,
+        sx_linear_few(w->storage, stored, w->in, first, last, w->bias, x + r * ldx, ldx, rows,
                       y + r * ldy, ldy);
     }
 }

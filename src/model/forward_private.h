@@ -103,7 +103,8 @@ struct sx_forward {
     /* Leading dimensions, chosen such that rows under each other do not meet in the same set of a
      * cache. */
     size_t ld, ld_mlp;
-    float *const *packed; /* the runner's: [L * SX_PRODUCT_LAYER + SX_PRODUCT_HEAD] */
+    float *const *packed;    /* the runner's: [L * SX_PRODUCT_LAYER + SX_PRODUCT_HEAD] */
+    const void *const *near; /* the runner's: stored weights by product, or NULL */
     float *kt;
     float *cosine, *sine; /* [rows, bands] */
     struct sx_scratch scratch[SX_GANG_MAX];
