@@ -394,9 +394,9 @@ static void draw_value(struct sx_canvas *cv, int y, const struct sx_session *ses
                  sx_position_text(b, session, key));
     x += sx_putf(cv, x, y, SX_STYLE_NUMBER, "%.6g", (double)map->pattern[query * map->n + key]);
     if (state->pinned && state->pin < map->n)
-        x += sx_putf(cv, x + 2, y, SX_STYLE_DIM, "pinned %s %.6g",
-                     sx_position_text(a, session, state->pin),
-                     (double)map->pattern[state->pin * map->n + key]);
+        sx_putf(cv, x + 2, y, SX_STYLE_DIM, "pinned %s %.6g",
+                sx_position_text(a, session, state->pin),
+                (double)map->pattern[state->pin * map->n + key]);
     if (cv->w > 76)
         sx_heat_scale(cv, cv->w - 36, y, 35, 0, state->map_hi, false,
                       sx_heat_curve_name(curve_of(state->map_turns)));

@@ -115,8 +115,8 @@ static void draw_summary(struct sx_canvas *cv, int y, const struct sx_session *s
         snprintf(text, sizeof text, "%.2f bits", s.all);
         x = sx_label_value(cv, x, y, "mean", SX_STYLE_NUMBER, text);
         snprintf(text, sizeof text, protein ? "%.2f, one pass" : "%.2f", exp2(s.all));
-        x = sx_label_value(cv, x, y, protein ? "pseudo-perplexity" : "perplexity", SX_STYLE_NUMBER,
-                           text);
+        sx_label_value(cv, x, y, protein ? "pseudo-perplexity" : "perplexity", SX_STYLE_NUMBER,
+                       text);
     }
 }
 
@@ -268,6 +268,12 @@ static int draw_facts(struct sx_canvas *cv, const struct sx_session *session, si
     char text[64], name[SX_POSITION_TEXT];
     int x = 1;
 
+    if (sx_is_protein(session) && isnan(data->surprise[t])) {
+        sx_put(cv, 1, 0, SX_STYLE_DIM, "typed as a mask: no residue is known here");
+        snprintf(text, sizeof text, "%.2f bits", (double)data->entropy[t]);
+        sx_label_value(cv, 1, 1, "entropy", SX_STYLE_NUMBER, text);
+        return 2;
+    }
     if (!sx_is_protein(session) && isnan(data->surprise[t])) {
         struct sx_canvas inner = sx_canvas_sub(cv, (struct sx_rect){1, 0, cv->w - 2, cv->h});
         return sx_paragraph(
@@ -279,9 +285,8 @@ static int draw_facts(struct sx_canvas *cv, const struct sx_session *session, si
                  sx_quoted_token(name, session, session->input.tokens[t].text));
     x += sx_put(cv, x, 0, SX_STYLE_STRONG, text) + 2;
     snprintf(text, sizeof text, "%.2f bits", (double)data->surprise[t]);
-    x += sx_put(cv, x, 0,
-                (double)data->surprise[t] > surprising(session) ? SX_STYLE_WARN : SX_STYLE_NUMBER,
-                text);
+    sx_put(cv, x, 0,
+           (double)data->surprise[t] > surprising(session) ? SX_STYLE_WARN : SX_STYLE_NUMBER, text);
     x = 1;
     snprintf(text, sizeof text, "%.0f of %zu", (double)data->rank[t] + 1, data->vocab);
     x = sx_label_value(cv, x, 1, "rank", SX_STYLE_NUMBER, text);

@@ -554,7 +554,7 @@ static const struct sx_command table[] = {
                    "with --mutations log p(mutant) - log p(wild type), all sites of a variant "
                    "masked together and summed. GPT-NeoX: mean loss of the next token in nats, "
                    "perplexity, and bits per byte of the text that was predicted.",
-        .example = "sextant score MODEL --fasta proteins.fasta --csv",
+        .example = "sextant score MODEL --fasta proteins.fasta",
         PARAMS(score_params),
         .lane = SX_LANE_COMPUTE,
         .flags = CLI | PROMPT | SX_CMD_TABLE,

@@ -356,7 +356,7 @@ Test(model_views_request, workspace_opens_models)
 /* --- any size, any state ------------------------------------------------------------------------
  */
 
-static void draw_every_size(struct stage *stage, const char *name)
+static void draw_every_size(struct stage *stage)
 {
     static const enum sx_depth depth[] = {SX_DEPTH_MONO, SX_DEPTH_TRUE};
     struct sx_screen *screen[] = {sx_screen_new(200, 60, SX_CHARSET_UTF8, depth[0]),
@@ -374,8 +374,8 @@ static void draw_every_size(struct stage *stage, const char *name)
 #endif
                 stage->view.ops->draw(&stage->view, &stage->fake.session, &canvas);
 #ifdef COUNTS_ALLOCATIONS
-                cr_expect_eq(allocations, before, "%s allocates in draw at %dx%d", name, width,
-                             height);
+                cr_expect_eq(allocations, before, "%s allocates in draw at %dx%d",
+                             stage->view.ops->name, width, height);
 #endif
             }
     sx_screen_free(screen[0]);
@@ -387,13 +387,13 @@ Test(model_views_draw, every_size_without_allocating)
     for (size_t i = 0; i < NAMES; i++) {
         struct stage *stage = protein_stage(names[i], 120, 40);
         stage_need(stage);
-        draw_every_size(stage, names[i]);
+        draw_every_size(stage);
         stage_ask(stage, "open", 0, NULL);
-        draw_every_size(stage, names[i]);
+        draw_every_size(stage);
         stage_free(stage);
         stage = text_stage(names[i], 120, 40);
         stage_need(stage);
-        draw_every_size(stage, names[i]);
+        draw_every_size(stage);
         stage_free(stage);
     }
 }
