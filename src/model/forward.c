@@ -233,7 +233,7 @@ static void cut_span(struct sx_forward *f, const struct sx_span *span)
 {
     const size_t limit = chunk_limit(f->info);
     size_t pieces = (span->n + limit - 1) / limit;
-    pieces = pieces == 1 && span->n > 2 * SX_ROW_ALIGN ? 2 : pieces;
+    pieces = pieces == 1 && span->n > (size_t)2 * SX_ROW_ALIGN ? 2 : pieces;
     const size_t rows = rounded((span->n + pieces - 1) / pieces);
     for (size_t at = 0, end; at < span->n; at = end) {
         end = (span->past + at + rows) / SX_ROW_ALIGN * SX_ROW_ALIGN - span->past;
@@ -348,7 +348,7 @@ static enum sx_status provide_memory(struct sx_runner *runner, struct sx_forward
         runner->memory = sx_alloc_big(need, sizeof(float));
         if (!runner->memory)
             return sx_fail(err, SX_ERR_NOMEM, "out of memory for a pass over %zu tokens (%zu MB)",
-                           f->rows, need / (1024 * 1024 / sizeof(float)));
+                           f->rows, need * sizeof(float) >> 20);
         runner->capacity = need;
     }
     f->rotations = sx_xcalloc(f->pass->hooks.n_positions + 1, sizeof *f->rotations);

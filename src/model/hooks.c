@@ -377,6 +377,7 @@ static uint32_t token_place(const struct sx_intervention *iv, const struct sx_ho
 
 static void change(const struct sx_intervention *iv, float *x, size_t n, const float *values)
 {
+    SX_ASSERT(values || (iv->action != SX_DO_REPLACE && iv->action != SX_DO_ADD));
     switch (iv->action) {
     case SX_DO_REPLACE:
         for (size_t i = 0; i < n; i++)

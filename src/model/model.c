@@ -157,6 +157,7 @@ static enum sx_status describe(struct model_source *s, struct sx_model_info *inf
     SX_TRY(open_tensors(s, err));
     if (!s->config)
         SX_TRY(family_by_tensors(s, &family, err));
+    SX_ASSERT(family);
     plan->family = family;
     info->family = family->id;
     info->format = family->format;

@@ -95,7 +95,7 @@ static enum sx_status configure(const struct model_source *s, struct sx_model_in
     SX_TRY(sx_config_rope(s, 0.25, info, &share, err));
     info->d_head = info->d_model / info->n_heads;
     const uint64_t rotated = (uint64_t)((double)info->d_head * share);
-    if (rotated < 2 || rotated % 2 != 0 || rotated > 2 * SX_MAX_BANDS)
+    if (rotated < 2 || rotated % 2 != 0 || rotated > (uint64_t)2 * SX_MAX_BANDS)
         return sx_fail(err, SX_ERR_UNSUPPORTED,
                        "%s: %llu of %llu dimensions of a head are rotated, expected an even number "
                        "from 2 to %d",
