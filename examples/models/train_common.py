@@ -81,9 +81,12 @@ def train(model, next_batch, loss_of, evaluate, args, columns):
     return {"steps": step, "tokens": tokens, "seconds": round(spent + time.time() - started)}
 
 
-def save(model, out, summary):
-    """Write config.json and model.safetensors in F16, as transformers writes them."""
-    model.half().save_pretrained(out)
+def save(model, out, summary, leave_out="\0"):
+    """Write config.json and model.safetensors in F16, as transformers writes them; without the
+    tensors whose names hold `leave_out`."""
+    model.half()
+    state = {name: t for name, t in model.state_dict().items() if leave_out not in name}
+    model.save_pretrained(out, state_dict=state)
     with open(os.path.join(out, "training.json"), "w") as f:
         json.dump(summary, f, indent=2)
         f.write("\n")

@@ -12,6 +12,7 @@ import argparse
 import gzip
 import hashlib
 import math
+import os
 
 import numpy as np
 import torch
@@ -168,7 +169,10 @@ def main():
                                  evaluation(corpus), args,
                                  ["step", "tokens", "seconds", "loss", "masked_ppl", "unigram_ppl", "p_m_met", "p_m_other"])
     summary.update(evaluation(corpus)(model.eval()))
-    train_common.save(model, args.out, summary)
+    # Nothing trained the contact head: without it no program can take its output for contacts.
+    train_common.save(model, args.out, summary, leave_out="contact_head")
+    with open(os.path.join(args.out, "vocab.txt"), "w") as f:
+        f.write("\n".join(SYMBOLS) + "\n")
 
 
 if __name__ == "__main__":
