@@ -57,8 +57,7 @@ def train(model, next_batch, loss_of, evaluate, args, columns):
         generator = torch.Generator().manual_seed(args.seed * 1_000_003 + step)
         model.train()
         batch = {k: v.to(device) for k, v in next_batch(generator).items()}
-        with torch.autocast(device.type, dtype=torch.bfloat16):
-            loss = loss_of(model, batch)
+        loss = loss_of(model, batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -84,6 +84,10 @@ def main():
         logits = net(data["input_ids"][:, :-1]).logits
         return torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), data["input_ids"][:, 1:].flatten())
 
+    def train_loss(net, data):
+        with torch.autocast(args.device, dtype=torch.bfloat16):
+            return loss_of(net, data)
+
     def evaluate(net):
         device = next(net.parameters()).device
         rows = held_out[: 40 * 257].view(40, 257).to(device)
@@ -91,7 +95,7 @@ def main():
         return {"held_out_loss": round(loss, 4), "held_out_ppl": round(math.exp(loss), 2)}
 
     columns = ["step", "tokens", "seconds", "loss", "held_out_loss", "held_out_ppl"]
-    summary = train_common.train(model, batch, loss_of, evaluate, args, columns)
+    summary = train_common.train(model, batch, train_loss, evaluate, args, columns)
     summary.update(evaluate(model.eval()))
     train_common.save(model, args.out, summary)
 
