@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "document.h"
+#include "pass_job.h"
 #include "run_private.h"
 #include "session_private.h"
 #include "sextant/base/alloc.h"
@@ -18,127 +19,6 @@
 #include "sextant/model/tokenizer.h"
 
 enum { MAX_MAP_TOKENS = 4096 }; /* 64 MiB a map */
-static const uint64_t MAX_BYTES = (uint64_t)4 << 30;
-
-/* --- what every one of them needs ---------------------------------------------------------------
- */
-
-struct pass_job {
-    uint64_t serial;
-    struct sx_model *model;    /* owned reference */
-    struct sx_runner **runner; /* the compute lane's */
-    int32_t *ids, *original;   /* owned [n] */
-    size_t n;
-    size_t query;       /* attend */
-    size_t layer, head; /* attention-map */
-    int32_t target;     /* lens; -1: self */
-};
-
-static void pass_job_free(void *p)
-{
-    struct pass_job *in = p;
-    sx_model_unref(in->model);
-    sx_free(in->ids);
-    sx_free(in->original);
-    sx_free(in);
-}
-
-static enum sx_status take_input(struct sx_session *session, struct sx_job *job,
-                                 struct pass_job **out, struct sx_error *err)
-{
-    const struct sx_input *input = &session->input;
-    const char *name = job->command->name;
-    if (input->state == SX_STATE_PENDING)
-        return sx_fail(err, SX_ERR_USAGE, "%s: the input is still being read", name);
-    if (input->state != SX_STATE_READY)
-        return sx_fail(err, SX_ERR_USAGE, "%s: there is no input; :input TEXT", name);
-    struct pass_job *in = sx_xcalloc(1, sizeof *in);
-    const size_t bytes = input->n * sizeof *in->ids;
-    *in = (struct pass_job){
-        .serial = input->serial,
-        .model = sx_model_ref(input->opened),
-        .runner = sx_run_runner(session),
-        .ids = sx_xmalloc(bytes),
-        .original = sx_xmalloc(bytes),
-        .n = input->n,
-        .target = -1,
-    };
-    memcpy(in->ids, input->ids, bytes);
-    memcpy(in->original, input->original, bytes);
-    job->input = in;
-    job->input_free = pass_job_free;
-    *out = in;
-    return SX_OK;
-}
-
-static size_t index_or(const struct sx_job *job, const char *name, size_t fallback)
-{
-    return (size_t)sx_value_int_or(sx_value_get(job->args, name), (int64_t)fallback);
-}
-
-static enum sx_status below(const struct sx_job *job, const char *what, size_t index, size_t count,
-                            struct sx_error *err)
-{
-    if (index < count)
-        return SX_OK;
-    return sx_fail(err, SX_ERR_USAGE, "%s: --%s %zu, but the last one is %zu", job->command->name,
-                   what, index, count - 1);
-}
-
-/* The runner of the model, with room for a pass over the input and `kept` bytes besides. */
-static enum sx_status get_runner(const struct pass_job *in, uint64_t kept,
-                                 struct sx_runner **runner, struct sx_error *err)
-{
-    const uint64_t bytes = sx_pass_bytes(in->model, &in->n, 1) + kept;
-    if (bytes > MAX_BYTES)
-        return sx_fail(err, SX_ERR_NOMEM, "%zu tokens need %.1f GiB, the limit is %.0f GiB", in->n,
-                       (double)bytes / (double)(1 << 30), (double)MAX_BYTES / (double)(1 << 30));
-    if (*in->runner && sx_runner_model(*in->runner) != in->model) {
-        sx_runner_free(*in->runner);
-        *in->runner = NULL;
-    }
-    if (!*in->runner)
-        *in->runner = sx_runner_new(in->model, sx_blas_threads());
-    *runner = *in->runner;
-    return SX_OK;
-}
-
-/* One pass over the input that keeps one point. */
-static enum sx_status capture(const struct pass_job *in, const struct sx_capture *what,
-                              size_t until_layer, struct sx_task *task, struct sx_error *err)
-{
-    struct sx_runner *runner = NULL;
-    const uint64_t kept =
-        sx_capture_count(sx_model_info(in->model), what, in->n) * sizeof *what->out;
-    SX_TRY(get_runner(in, kept, &runner, err));
-    const struct sx_sequence sequence = {.ids = in->ids, .n = in->n, .embed_scale = NAN};
-    const struct sx_pass pass = {
-        .sequences = &sequence,
-        .n_sequences = 1,
-        .hooks = {.captures = what, .n_captures = 1},
-        .until_layer = until_layer,
-    };
-    return sx_run_pass(runner, &pass, task, err);
-}
-
-/* Is the slot still waiting for this job? Then what came of it is told here when it failed. */
-static bool arrives(struct sx_session *session, const struct sx_job *job, enum sx_slot slot,
-                    enum sx_slot_state *state, struct sx_error *error)
-{
-    const struct pass_job *in = job->input;
-    if (*state != SX_STATE_PENDING || session->input.serial != in->serial)
-        return false;
-    sx_session_touch(session, slot);
-    if (job->status == SX_OK)
-        return true;
-    sx_slot_fail(state, error, job->status, &job->error);
-    return false;
-}
-
-static enum sx_status no_memory(const struct pass_job *in, struct sx_error *err)
-{
-    return sx_fail(err, SX_ERR_NOMEM, "no memory for the results of %zu tokens", in->n);
-}
 
 /* --- infer --------------------------------------------------------------------------------------
  */
@@ -152,8 +32,8 @@ static void sequence_free(void *p)
 SX_PREPARE(infer)
 {
     struct sx_sequence_data *data = &session->sequence;
-    struct pass_job *in;
-    SX_TRY(take_input(session, job, &in, err));
+    struct sx_pass_job *in;
+    SX_TRY(sx_pass_job_take(session, job, &in, err));
     sx_sequence_release(data);
     data->state = SX_STATE_PENDING;
     data->serial = in->serial;
@@ -180,7 +60,7 @@ static struct sx_sequence_data *sequence_new(size_t n, size_t vocab, bool residu
 }
 
 struct infer_visit {
-    const struct pass_job *in;
+    const struct sx_pass_job *in;
     struct sx_sequence_data *data;
     size_t V;
     size_t ahead; /* tokens that a row of logits speaks of the future: 1 for GPT-NeoX */
@@ -200,7 +80,7 @@ static void fill_residues(const float *logits, double log_sum, float *out)
 static void keep_prediction(void *context, size_t row, const float *logits)
 {
     const struct infer_visit *visit = context;
-    const struct pass_job *in = visit->in;
+    const struct sx_pass_job *in = visit->in;
     struct sx_sequence_data *data = visit->data;
     const size_t t = row + visit->ahead;
     struct sx_logit_row found;
@@ -226,7 +106,7 @@ static void no_prediction(struct sx_sequence_data *data, size_t t)
         data->top[t * SX_TOP_TOKENS + i] = -1;
 }
 
-static void label_top(const struct pass_job *in, struct sx_sequence_data *data)
+static void label_top(const struct sx_pass_job *in, struct sx_sequence_data *data)
 {
     const struct sx_tokenizer *tokenizer = sx_model_tokenizer(in->model);
     for (size_t i = 0; i < data->n * SX_TOP_TOKENS; i++)
@@ -235,7 +115,7 @@ static void label_top(const struct pass_job *in, struct sx_sequence_data *data)
                            sizeof data->top_text[i].text);
 }
 
-static enum sx_status predict_all(const struct pass_job *in, struct infer_visit *visit,
+static enum sx_status predict_all(const struct sx_pass_job *in, struct infer_visit *visit,
                                   struct sx_task *task, struct sx_error *err)
 {
     const struct sx_model_info *info = sx_model_info(in->model);
@@ -244,8 +124,8 @@ static enum sx_status predict_all(const struct pass_job *in, struct infer_visit 
     const struct sx_capture what = {
         .point = SX_POINT_RESID_POST, .layers = {&last, 1}, .out = resid};
     if (!resid)
-        return no_memory(in, err);
-    enum sx_status status = capture(in, &what, 0, task, err);
+        return sx_pass_job_no_memory(in, err);
+    enum sx_status status = sx_pass_job_capture(in, &what, 0, task, err);
     if (status == SX_OK)
         status =
             sx_unembed_rows(*in->runner, resid, in->n, keep_prediction, visit, task, 0, in->n, err);
@@ -255,7 +135,7 @@ static enum sx_status predict_all(const struct pass_job *in, struct infer_visit 
 
 SX_RUN(infer)
 {
-    const struct pass_job *in = job->input;
+    const struct sx_pass_job *in = job->input;
     const struct sx_model_info *info = sx_model_info(in->model);
     const bool protein = info->family == SX_MODEL_ESM2;
     const double started = sx_clock();
@@ -275,7 +155,7 @@ SX_RUN(infer)
 SX_APPLY(infer)
 {
     struct sx_sequence_data *data = &session->sequence;
-    if (!arrives(session, job, SX_SLOT_SEQUENCE, &data->state, &data->error))
+    if (!sx_pass_job_arrives(session, job, SX_SLOT_SEQUENCE, &data->state, &data->error))
         return;
     *data = *(struct sx_sequence_data *)job->result;
     sx_free(job->result);
@@ -311,11 +191,11 @@ static enum sx_status find_target(const struct sx_session *session, const struct
 SX_PREPARE(lens)
 {
     struct sx_lens_data *data = &session->lens;
-    struct pass_job *in;
+    struct sx_pass_job *in;
     int32_t target;
     char text[sizeof data->target_text];
     SX_TRY(find_target(session, job, &target, text, sizeof text, err));
-    SX_TRY(take_input(session, job, &in, err));
+    SX_TRY(sx_pass_job_take(session, job, &in, err));
     in->target = target;
     sx_lens_data_release(data);
     data->state = SX_STATE_PENDING;
@@ -328,7 +208,7 @@ SX_PREPARE(lens)
 
 /* The token that is followed at each position: the one asked for, or what the model is to say
  * there. */
-static int32_t *lens_targets(const struct pass_job *in)
+static int32_t *lens_targets(const struct sx_pass_job *in)
 {
     const bool protein = sx_model_info(in->model)->family == SX_MODEL_ESM2;
     int32_t *target = sx_xcalloc(in->n, sizeof *target);
@@ -343,7 +223,7 @@ static int32_t *lens_targets(const struct pass_job *in)
     return target;
 }
 
-static struct sx_lens_data *lens_new(const struct pass_job *in)
+static struct sx_lens_data *lens_new(const struct sx_pass_job *in)
 {
     const size_t rows = (size_t)sx_model_info(in->model)->n_layers + 1;
     const size_t count = rows * in->n;
@@ -365,17 +245,17 @@ static struct sx_lens_data *lens_new(const struct pass_job *in)
 
 SX_RUN(lens)
 {
-    const struct pass_job *in = job->input;
+    const struct sx_pass_job *in = job->input;
     const struct sx_model_info *info = sx_model_info(in->model);
     const struct sx_sequence sequence = {.ids = in->ids, .n = in->n, .embed_scale = NAN};
     struct sx_runner *runner = NULL;
-    SX_TRY(get_runner(in, (info->n_layers + 1) * in->n * (info->d_model * sizeof(float) + 32),
-                      &runner, err));
+    SX_TRY(sx_pass_job_runner(
+        in, (info->n_layers + 1) * in->n * (info->d_model * sizeof(float) + 32), &runner, err));
     struct sx_lens_data *data = lens_new(in);
     job->result = data;
     job->result_free = lens_free;
     if (!data->logit || !data->p || !data->rank || !data->top || !data->top_text)
-        return no_memory(in, err);
+        return sx_pass_job_no_memory(in, err);
     const struct sx_lens out = {
         .centred = data->logit, .p = data->p, .rank = data->rank, .top = data->top};
     int32_t *target = lens_targets(in);
@@ -393,7 +273,7 @@ SX_RUN(lens)
 SX_APPLY(lens)
 {
     struct sx_lens_data *data = &session->lens;
-    if (!arrives(session, job, SX_SLOT_LENS, &data->state, &data->error))
+    if (!sx_pass_job_arrives(session, job, SX_SLOT_LENS, &data->state, &data->error))
         return;
     struct sx_lens_data *found = job->result;
     memcpy(found->target_text, data->target_text, sizeof found->target_text);
@@ -414,10 +294,10 @@ static void attention_free(void *p)
 SX_PREPARE(attend)
 {
     struct sx_attention_data *data = &session->attention;
-    const size_t query = index_or(job, "token", session->selection.token);
-    struct pass_job *in;
-    SX_TRY(take_input(session, job, &in, err));
-    SX_TRY(below(job, "token", query, in->n, err));
+    const size_t query = sx_job_index(job, "token", session->selection.token);
+    struct sx_pass_job *in;
+    SX_TRY(sx_pass_job_take(session, job, &in, err));
+    SX_TRY(sx_job_below(job, "token", query, in->n, err));
     in->query = query;
     sx_attention_release(data);
     data->state = SX_STATE_PENDING;
@@ -429,7 +309,7 @@ SX_PREPARE(attend)
 
 SX_RUN(attend)
 {
-    const struct pass_job *in = job->input;
+    const struct sx_pass_job *in = job->input;
     const struct sx_model_info *info = sx_model_info(in->model);
     const uint32_t query = (uint32_t)in->query;
     struct sx_attention_data *data = sx_xcalloc(1, sizeof *data);
@@ -445,16 +325,16 @@ SX_RUN(attend)
         .pattern = sx_calloc_big((size_t)(info->n_layers * info->n_heads), in->n * sizeof(float)),
     };
     if (!data->pattern)
-        return no_memory(in, err);
+        return sx_pass_job_no_memory(in, err);
     const struct sx_capture what = {
         .point = SX_POINT_ATTN, .tokens = {&query, 1}, .out = data->pattern};
-    return capture(in, &what, 0, &job->task, err);
+    return sx_pass_job_capture(in, &what, 0, &job->task, err);
 }
 
 SX_APPLY(attend)
 {
     struct sx_attention_data *data = &session->attention;
-    if (!arrives(session, job, SX_SLOT_ATTENTION, &data->state, &data->error))
+    if (!sx_pass_job_arrives(session, job, SX_SLOT_ATTENTION, &data->state, &data->error))
         return;
     *data = *(struct sx_attention_data *)job->result;
     sx_free(job->result);
@@ -482,12 +362,12 @@ SX_PREPARE(attention_map)
 {
     struct sx_map_data *data = &session->map;
     const struct sx_model_info *info = &session->input.info;
-    const size_t layer = index_or(job, "layer", session->selection.layer);
-    const size_t head = index_or(job, "head", session->selection.head);
-    struct pass_job *in;
-    SX_TRY(take_input(session, job, &in, err));
-    SX_TRY(below(job, "layer", layer, (size_t)info->n_layers, err));
-    SX_TRY(below(job, "head", head, (size_t)info->n_heads, err));
+    const size_t layer = sx_job_index(job, "layer", session->selection.layer);
+    const size_t head = sx_job_index(job, "head", session->selection.head);
+    struct sx_pass_job *in;
+    SX_TRY(sx_pass_job_take(session, job, &in, err));
+    SX_TRY(sx_job_below(job, "layer", layer, (size_t)info->n_layers, err));
+    SX_TRY(sx_job_below(job, "head", head, (size_t)info->n_heads, err));
     in->layer = layer;
     in->head = head;
     sx_map_release(data);
@@ -501,7 +381,7 @@ SX_PREPARE(attention_map)
 
 SX_RUN(attention_map)
 {
-    const struct pass_job *in = job->input;
+    const struct sx_pass_job *in = job->input;
     const uint32_t layer = (uint32_t)in->layer;
     const uint32_t head = (uint32_t)in->head;
     SX_TRY(small_enough(in->n, err));
@@ -517,16 +397,16 @@ SX_RUN(attention_map)
         .pattern = sx_calloc_big(in->n * in->n, sizeof(float)),
     };
     if (!data->pattern)
-        return no_memory(in, err);
+        return sx_pass_job_no_memory(in, err);
     const struct sx_capture what = {
         .point = SX_POINT_ATTN, .layers = {&layer, 1}, .heads = {&head, 1}, .out = data->pattern};
-    return capture(in, &what, in->layer + 1, &job->task, err);
+    return sx_pass_job_capture(in, &what, in->layer + 1, &job->task, err);
 }
 
 SX_APPLY(attention_map)
 {
     struct sx_map_data *data = &session->map;
-    if (!arrives(session, job, SX_SLOT_MAP, &data->state, &data->error))
+    if (!sx_pass_job_arrives(session, job, SX_SLOT_MAP, &data->state, &data->error))
         return;
     *data = *(struct sx_map_data *)job->result;
     sx_free(job->result);
@@ -545,8 +425,8 @@ static void contacts_free(void *p)
 SX_PREPARE(contact_map)
 {
     struct sx_contacts_data *data = &session->contacts;
-    struct pass_job *in;
-    SX_TRY(take_input(session, job, &in, err));
+    struct sx_pass_job *in;
+    SX_TRY(sx_pass_job_take(session, job, &in, err));
     sx_contacts_release(data);
     data->state = SX_STATE_PENDING;
     data->serial = in->serial;
@@ -556,14 +436,14 @@ SX_PREPARE(contact_map)
 
 SX_RUN(contact_map)
 {
-    const struct pass_job *in = job->input;
+    const struct sx_pass_job *in = job->input;
     const struct sx_model_info *info = sx_model_info(in->model);
     const size_t residues = in->n - 2; /* without <cls> and <eos> */
     struct sx_runner *runner = NULL;
     if (!info->has_contact_head)
         return sx_fail(err, SX_ERR_UNSUPPORTED, "%s has no contact head", info->name);
     SX_TRY(small_enough(in->n, err));
-    SX_TRY(get_runner(in, 0, &runner, err));
+    SX_TRY(sx_pass_job_runner(in, 0, &runner, err));
     struct sx_contacts_data *data = sx_xcalloc(1, sizeof *data);
     job->result = data;
     job->result_free = contacts_free;
@@ -574,14 +454,14 @@ SX_RUN(contact_map)
         .p = sx_calloc_big(residues * residues, sizeof(float)),
     };
     if (!data->p)
-        return no_memory(in, err);
+        return sx_pass_job_no_memory(in, err);
     return sx_model_contacts(runner, in->ids, in->n, data->p, &job->task, err);
 }
 
 SX_APPLY(contact_map)
 {
     struct sx_contacts_data *data = &session->contacts;
-    if (!arrives(session, job, SX_SLOT_CONTACTS, &data->state, &data->error))
+    if (!sx_pass_job_arrives(session, job, SX_SLOT_CONTACTS, &data->state, &data->error))
         return;
     *data = *(struct sx_contacts_data *)job->result;
     sx_free(job->result);

@@ -21,6 +21,8 @@ void sx_session_init(struct sx_session *session)
                                                .pair_b = 1,
                                                .training = SIZE_MAX,
                                                .model = SIZE_MAX};
+    session->settings.against = SIZE_MAX;
+    session->settings.target = -1;
     session->match.other = SIZE_MAX;
     session->settings = (struct sx_settings){.tau = DEFAULT_TAU, .alive = -1};
 }
@@ -38,6 +40,12 @@ void sx_session_release(struct sx_session *session)
     sx_attention_release(&session->attention);
     sx_map_release(&session->map);
     sx_contacts_release(&session->contacts);
+    sx_bands_data_release(&session->bands);
+    sx_head_data_release(&session->head);
+    sx_attribution_data_release(&session->attribution);
+    sx_composition_data_release(&session->composition);
+    sx_patching_data_release(&session->patching);
+    sx_nterm_data_release(&session->nterm);
     sx_free(session->rows.order);
     sx_workspace_release(&session->workspace);
 }

@@ -3,6 +3,7 @@
 
 #include "run_private.h"
 #include "sextant/base/alloc.h"
+#include "sextant/interp/results.h"
 #include "sextant/model/model.h"
 
 /* --- contents -----------------------------------------------------------------------------------
@@ -62,20 +63,79 @@ void sx_contacts_release(struct sx_contacts_data *data)
     *data = (struct sx_contacts_data){0};
 }
 
+/* --- circuits -----------------------------------------------------------------------------------
+ */
+
+void sx_bands_data_release(struct sx_bands_data *data)
+{
+    sx_bands_result_release(&data->result);
+    sx_free(data->line);
+    *data = (struct sx_bands_data){0};
+}
+
+void sx_head_data_release(struct sx_head_data *data)
+{
+    sx_head_result_release(&data->result);
+    sx_free(data->line);
+    *data = (struct sx_head_data){0};
+}
+
+void sx_attribution_data_release(struct sx_attribution_data *data)
+{
+    sx_attribution_result_release(&data->result);
+    sx_free(data->line);
+    *data = (struct sx_attribution_data){0};
+}
+
+void sx_composition_data_release(struct sx_composition_data *data)
+{
+    sx_composition_result_release(&data->result);
+    sx_free(data->line);
+    *data = (struct sx_composition_data){0};
+}
+
+void sx_patching_data_release(struct sx_patching_data *data)
+{
+    sx_scan_result_release(&data->result);
+    sx_free(data->line);
+    sx_free(data->corrupt);
+    *data = (struct sx_patching_data){0};
+}
+
+void sx_nterm_data_release(struct sx_nterm_data *data)
+{
+    if (data->precursors)
+        for (size_t i = 0; i < data->result.n_rows; i++)
+            sx_free(data->precursors[i]);
+    sx_free(data->precursors);
+    sx_nterm_result_release(&data->result);
+    sx_free(data->line);
+    sx_free(data->path);
+    *data = (struct sx_nterm_data){0};
+}
+
 /* --- back to empty ------------------------------------------------------------------------------
  */
 
 static void empty_what_hangs(struct sx_session *session)
 {
-    static const char *const commands[] = {"infer", "lens", "attend", "attention-map",
-                                           "contact-map"};
+    static const char *const commands[] = {
+        "infer",      "lens",       "attend",      "attention-map", "contact-map",
+        "band-table", "head-bands", "attribution", "composition",   "patch-grid"};
     const struct {
         enum sx_slot_state *state;
         enum sx_slot slot;
     } slots[] = {
-        {&session->sequence.state, SX_SLOT_SEQUENCE},   {&session->lens.state, SX_SLOT_LENS},
-        {&session->attention.state, SX_SLOT_ATTENTION}, {&session->map.state, SX_SLOT_MAP},
+        {&session->sequence.state, SX_SLOT_SEQUENCE},
+        {&session->lens.state, SX_SLOT_LENS},
+        {&session->attention.state, SX_SLOT_ATTENTION},
+        {&session->map.state, SX_SLOT_MAP},
         {&session->contacts.state, SX_SLOT_CONTACTS},
+        {&session->bands.state, SX_SLOT_BANDS},
+        {&session->head.state, SX_SLOT_HEAD},
+        {&session->attribution.state, SX_SLOT_ATTRIBUTION},
+        {&session->composition.state, SX_SLOT_COMPOSITION},
+        {&session->patching.state, SX_SLOT_PATCHING},
     };
     for (size_t i = 0; i < sizeof slots / sizeof slots[0]; i++) {
         if (*slots[i].state == SX_STATE_PENDING)
@@ -88,6 +148,11 @@ static void empty_what_hangs(struct sx_session *session)
     sx_attention_release(&session->attention);
     sx_map_release(&session->map);
     sx_contacts_release(&session->contacts);
+    sx_bands_data_release(&session->bands);
+    sx_head_data_release(&session->head);
+    sx_attribution_data_release(&session->attribution);
+    sx_composition_data_release(&session->composition);
+    sx_patching_data_release(&session->patching);
 }
 
 void sx_session_change_input(struct sx_session *session)

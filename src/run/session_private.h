@@ -46,6 +46,12 @@ void sx_lens_data_release(struct sx_lens_data *data);
 void sx_attention_release(struct sx_attention_data *data);
 void sx_map_release(struct sx_map_data *data);
 void sx_contacts_release(struct sx_contacts_data *data);
+void sx_bands_data_release(struct sx_bands_data *data);
+void sx_head_data_release(struct sx_head_data *data);
+void sx_attribution_data_release(struct sx_attribution_data *data);
+void sx_composition_data_release(struct sx_composition_data *data);
+void sx_patching_data_release(struct sx_patching_data *data);
+void sx_nterm_data_release(struct sx_nterm_data *data);
 
 /* A job failed or was cancelled: what its slot shows. */
 void sx_slot_fail(enum sx_slot_state *state, struct sx_error *slot_error, enum sx_status status,

@@ -28,8 +28,10 @@
  *   select --model N                 index into session.workspace; empties INPUT and what hangs on
  * it select [--token P] [--key P] [--layer L] [--head H]      cursors of the transformer views mask
  * [--token P] [--clear]     set or remove a mask (default: the selected token); --clear: all. ESM-2
- * only. A change of INPUT set    --lens-metric logit|p|rank message TEXT…                    put
- * text on the last line
+ * only. A change of INPUT
+ *   set    --lens-metric logit|p|rank, --against P|none, --target T, --bands-removed BITS
+ *   select --band B, --protein N
+ *   message TEXT…                    put text on the last line
  *
  * Query lane: short; the slot is PENDING until sx_run_apply.
  *
@@ -57,6 +59,13 @@
  *   attend [--token P]               attention of a query in all layers and heads (ATTENTION)
  *   attention-map [--layer L] [--head H]     one head                             (MAP)
  *   contact-map                      ESM-2's contact head                         (CONTACTS)
+ *   band-table [--against P|SEQ] [--profile]   selection.token → selection.key      (BANDS)
+ *   head-bands [--layer L] [--head H] [--removed BITS]   at selection.token         (HEAD)
+ *   attribution [--target T] [--against T] [--linearised]  at selection.token       (ATTRIBUTION)
+ *   composition [--layer L] [--head H] [--side query|key|value]                     (COMPOSITION)
+ *   patch-grid --corrupt SEQ --grid G [--metric M] | --ablate zero|mean --grid G    (PATCHING)
+ *                                    cells arrive while it runs
+ *   nterm-table FILE [--limit N]     proteins of a FASTA or Swiss-Prot file         (NTERM)
  *   train CONFIG …, match SAE SAE …, encode …   as on the command line; what they would print goes
  *                                    to the log
  *

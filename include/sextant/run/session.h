@@ -10,6 +10,7 @@
 
 #include "sextant/base/status.h"
 #include "sextant/base/value.h"
+#include "sextant/interp/types.h"
 #include "sextant/model/types.h"
 #include "sextant/sae/match_types.h"
 #include "sextant/sae/types.h"
@@ -31,6 +32,12 @@ enum sx_slot {
     SX_SLOT_ATTENTION, /* attention of one query in every layer and head */
     SX_SLOT_MAP,       /* attention of one head */
     SX_SLOT_CONTACTS,
+    SX_SLOT_BANDS,       /* scores query → key in rotary bands, A against B */
+    SX_SLOT_HEAD,        /* one head in full */
+    SX_SLOT_ATTRIBUTION, /* what the logit of the target is made of */
+    SX_SLOT_COMPOSITION, /* what the query or key of one head is made of */
+    SX_SLOT_PATCHING,    /* grid of patches or ablations, filled in while it is computed */
+    SX_SLOT_NTERM,       /* proteins in five presentations */
     SX_SLOT_JOBS,
     SX_SLOT_LOG,
     SX_SLOT_MESSAGE,
@@ -321,6 +328,70 @@ struct sx_contacts_data {
     float *p; /* owned [n, n] */
 };
 
+/* --- circuits -----------------------------------------------------------------------------------
+ * Each keeps what it was asked beside its result; NTERM is of the model alone, the others of the
+ * input. `line`: the command line that gives the same result in a shell, owned. */
+
+/* A: the input as it is, read at selection.token. B: the mask moved to settings.against, or another
+ * sequence; key selection.key in both. */
+struct sx_bands_data {
+    enum sx_slot_state state;
+    struct sx_error error;
+    uint64_t serial;
+    char *line;
+    bool profile; /* asked for */
+    struct sx_bands_result result;
+};
+
+struct sx_head_data {
+    enum sx_slot_state state;
+    struct sx_error error;
+    uint64_t serial;
+    char *line;
+    struct sx_head_result result;
+    char target_text[16], top_text[16], top_removed_text[16];
+};
+
+struct sx_attribution_data {
+    enum sx_slot_state state;
+    struct sx_error error;
+    uint64_t serial;
+    char *line;
+    struct sx_attribution_result result;
+    char target_text[16], against_text[16];
+};
+
+struct sx_composition_data {
+    enum sx_slot_state state;
+    struct sx_error error;
+    uint64_t serial;
+    char *line;
+    struct sx_composition_result result;
+};
+
+/* PENDING while it is computed: `result` then holds what is there already (n_done), unlike other
+ * slots; a cancelled scan keeps it. */
+struct sx_patching_data {
+    enum sx_slot_state state;
+    struct sx_error error;
+    uint64_t serial;
+    char *line;
+    char *corrupt; /* owned: the other sequence as text; NULL: an ablation */
+    struct sx_scan_result result;
+    char target_text[16];
+    double seconds; /* so far */
+};
+
+struct sx_nterm_data {
+    enum sx_slot_state state;
+    struct sx_error error;
+    size_t model; /* entry */
+    char *line;
+    char *path; /* owned: FASTA or Swiss-Prot file */
+    struct sx_nterm_result result;
+    char **precursors; /* owned [n_rows]: sequences, so that a row opens as an input */
+};
+
 /* --- jobs --------------------------------------------------------------------------------------
  */
 
@@ -353,7 +424,9 @@ struct sx_selection {
     size_t model;          /* entry index of the model shown; SIZE_MAX: none */
     size_t token;          /* cursor in the input; also the query of the attention view */
     size_t key;            /* attention: chosen key */
-    size_t layer, head;    /* attention: chosen head */
+    size_t layer, head;    /* attention, bands, head: chosen head */
+    size_t band;           /* bands, head: chosen band */
+    size_t protein;        /* nterm: chosen row */
 };
 
 struct sx_settings {
@@ -363,6 +436,10 @@ struct sx_settings {
     bool orphans_only;
     bool marked_only;
     enum sx_lens_metric lens_metric;
+    size_t against;         /* bands: token the mask moves to in condition B; SIZE_MAX: none */
+    int32_t target;         /* circuits: token whose logit is followed; -1: methionine (ESM-2), the
+                               next token (GPT-NeoX) */
+    uint64_t bands_removed; /* head: bit b: band b of the query is taken out */
 };
 
 struct sx_session {
@@ -384,6 +461,12 @@ struct sx_session {
     struct sx_attention_data attention;
     struct sx_map_data map;
     struct sx_contacts_data contacts;
+    struct sx_bands_data bands;
+    struct sx_head_data head;
+    struct sx_attribution_data attribution;
+    struct sx_composition_data composition;
+    struct sx_patching_data patching;
+    struct sx_nterm_data nterm;
     struct sx_job_info jobs[SX_JOBS_SHOWN]; /* newest first */
     size_t n_jobs;
     size_t n_marks; /* marked latents of the anchor seed; a change touches SX_SLOT_SELECTION */
