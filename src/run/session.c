@@ -21,10 +21,9 @@ void sx_session_init(struct sx_session *session)
                                                .pair_b = 1,
                                                .training = SIZE_MAX,
                                                .model = SIZE_MAX};
-    session->settings.against = SIZE_MAX;
-    session->settings.target = -1;
     session->match.other = SIZE_MAX;
-    session->settings = (struct sx_settings){.tau = DEFAULT_TAU, .alive = -1};
+    session->settings =
+        (struct sx_settings){.tau = DEFAULT_TAU, .alive = -1, .against = SIZE_MAX, .target = -1};
 }
 
 void sx_session_release(struct sx_session *session)
