@@ -31,7 +31,7 @@ static const struct sx_key_binding global_keys[] = {
 
 /* Alt and the digit or letter of each view, and for digits its function key: bare digits are
  * counts, bare letters belong to the views. */
-enum { VIEW_KEYS = 16 };
+enum { VIEW_KEYS = 24 };
 static struct sx_key_binding view_keys[2 * VIEW_KEYS];
 static struct {
     char alt[8], function[8], line[40], help[64];

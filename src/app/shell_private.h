@@ -7,7 +7,7 @@
 #include "sextant/tui/keymap.h"
 #include "sextant/tui/prompt.h"
 
-enum { MAX_VIEWS = 16, MAX_BACK = 32, COMPLETIONS = 64 };
+enum { MAX_VIEWS = 24, MAX_BACK = 32, COMPLETIONS = 64 };
 
 enum shell_mode { MODE_KEYS, MODE_COMMAND, MODE_SEARCH, MODE_ASK, MODE_COUNT };
 

@@ -235,6 +235,8 @@ static const struct sx_param select_params[] = {
     NUMBER("key", SX_PARAM_INT, 0, MAX_INDEX, NULL, "token that is attended to"),
     NUMBER("layer", SX_PARAM_INT, 0, MAX_INDEX, NULL, "layer of the model, from 0"),
     NUMBER("head", SX_PARAM_INT, 0, MAX_INDEX, NULL, "head of the layer, from 0"),
+    NUMBER("band", SX_PARAM_INT, 0, MAX_INDEX, NULL, "rotary band of the head, from 0"),
+    NUMBER("protein", SX_PARAM_INT, 0, MAX_INDEX, NULL, "row of the proteins, from 0"),
 };
 static const struct sx_param set_params[] = {
     NUMBER("tau", SX_PARAM_REAL, 0, 1, NULL, "similarity threshold, strict"),
@@ -243,6 +245,10 @@ static const struct sx_param set_params[] = {
     CHOICE("orphans", "on|off", NULL, "only latents without any partner"),
     CHOICE("marked-only", "on|off", NULL, "only marked latents"),
     CHOICE("lens-metric", "logit|p|rank", NULL, "what the logit lens shows of its target"),
+    OPTION("against", SX_PARAM_STRING,
+           "bands: the token that the mask moves to in condition B; none: A alone"),
+    NUMBER("bands-removed", SX_PARAM_INT, 0, 9e15, NULL,
+           "head: bands of the query taken out, the sum of 2^band; 0: none"),
 };
 static const struct sx_param rows_params[] = {
     CHOICE("sort", SORT_KEYS, NULL, "column"),
@@ -660,11 +666,12 @@ static const struct sx_command table[] = {
     {
         .name = "set",
         .group = "Session",
-        .help = "change the threshold, the alive cut, the counter, filters and the lens metric",
+        .help = "change the threshold, the alive cut, the counter, filters, the lens metric, conditions",
         .example = "set --tau 0.8 --counter clique",
         PARAMS(set_params),
         .lane = SX_LANE_UI,
         .flags = PROMPT,
+        .prepare = sx_cmd_set_prepare,
         .apply = sx_cmd_set_apply,
     },
     {

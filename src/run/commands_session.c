@@ -104,6 +104,12 @@ static enum sx_status pick_entry(const struct sx_session *session, const struct 
     return SX_OK;
 }
 
+/* With the dimensions that are not rotated as one more. */
+static size_t bands_of(const struct sx_model_info *model)
+{
+    return (size_t)(model->n_bands + (2 * model->n_bands < model->d_head));
+}
+
 /* Cursors of the transformer views. */
 static enum sx_status pick_cursors(const struct sx_session *session, const struct sx_job *job,
                                    struct sx_selection *target, struct sx_error *err)
@@ -123,6 +129,8 @@ static enum sx_status pick_cursors(const struct sx_session *session, const struc
         {"key", n, &target->key},
         {"layer", model ? (size_t)model->n_layers : 0, &target->layer},
         {"head", model ? (size_t)model->n_heads : 0, &target->head},
+        {"band", model ? bands_of(model) : 0, &target->band},
+        {"protein", session->nterm.result.n_rows, &target->protein},
     };
     for (size_t i = 0; i < sizeof cursors / sizeof cursors[0]; i++) {
         if (!given(job, cursors[i].name))
@@ -168,7 +176,7 @@ static enum sx_status find_target(const struct sx_session *session, const struct
     SX_TRY(pick_entry(session, job, "model", SX_ENTRY_MODEL, &target->model, err));
     if (target->model != now->model) {
         target->token = SX_FIRST_TOKEN;
-        target->key = target->layer = target->head = 0;
+        target->key = target->layer = target->head = target->band = target->protein = 0;
     }
     SX_TRY(pick_cursors(session, job, target, err));
     return read_pair(job, n_members, target, err);
@@ -193,7 +201,8 @@ static bool same_selection(const struct sx_selection *a, const struct sx_selecti
     return a->entry == b->entry && a->family == b->family && a->seed_index == b->seed_index &&
            a->latent == b->latent && a->pair_a == b->pair_a && a->pair_b == b->pair_b &&
            a->training == b->training && a->model == b->model && a->token == b->token &&
-           a->key == b->key && a->layer == b->layer && a->head == b->head;
+           a->key == b->key && a->layer == b->layer && a->head == b->head && a->band == b->band &&
+           a->protein == b->protein;
 }
 
 SX_APPLY(select)
@@ -219,8 +228,11 @@ SX_APPLY(select)
     }
     if (before.training != selection->training)
         sx_session_empty_curves(session);
-    if (before.model != selection->model)
+    if (before.model != selection->model) {
+        session->settings.against = SIZE_MAX;
+        session->settings.bands_removed = 0;
         sx_session_empty_input(session);
+    }
 }
 
 /* --- set ----------------------------------------------------------------------------------------
@@ -232,10 +244,53 @@ static bool is_on(const struct sx_job *job, const char *name, bool now)
     return text ? strcmp(text, "on") == 0 : now;
 }
 
+/* "none", or a token: where the mask stands in condition B. A later input may be shorter. */
+static enum sx_status read_against(const struct sx_session *session, const struct sx_job *job,
+                                   size_t *out, struct sx_error *err)
+{
+    const char *text = sx_arg_text(job->args, "against");
+    char *end;
+    if (!text)
+        return SX_OK;
+    if (strcmp(text, "none") == 0) {
+        *out = SIZE_MAX;
+        return SX_OK;
+    }
+    const unsigned long long token = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end)
+        return sx_fail(err, SX_ERR_USAGE, "set: --against must be a token or none, not '%.40s'",
+                       text);
+    if (session->input.state != SX_STATE_READY || token >= session->input.n)
+        return sx_fail(err, SX_ERR_USAGE, "set: --against %llu: there are %zu tokens", token,
+                       session->input.n);
+    *out = (size_t)token;
+    return SX_OK;
+}
+
+SX_PREPARE(set)
+{
+    size_t against;
+    return read_against(session, job, &against, err);
+}
+
+/* What the circuits are asked; the views ask again. */
+static void set_circuits(struct sx_session *session, const struct sx_job *job)
+{
+    struct sx_settings *settings = &session->settings;
+    const struct sx_settings before = *settings;
+    if (read_against(session, job, &settings->against, NULL) != SX_OK)
+        return; /* prepare has looked already */
+    settings->bands_removed = (uint64_t)sx_value_int_or(sx_value_get(job->args, "bands-removed"),
+                                                        (int64_t)settings->bands_removed);
+    if (before.against != settings->against || before.bands_removed != settings->bands_removed)
+        sx_session_touch(session, SX_SLOT_SETTINGS);
+}
+
 SX_APPLY(set)
 {
     struct sx_settings *settings = &session->settings;
     const struct sx_settings before = *settings;
+    set_circuits(session, job);
     settings->tau = sx_value_real_or(sx_value_get(job->args, "tau"), settings->tau);
     settings->alive = sx_value_real_or(sx_value_get(job->args, "alive"), settings->alive);
     settings->orphans_only = is_on(job, "orphans", settings->orphans_only);
