@@ -70,6 +70,7 @@ void sx_bands_data_release(struct sx_bands_data *data)
 {
     sx_bands_result_release(&data->result);
     sx_free(data->line);
+    sx_free(data->other);
     *data = (struct sx_bands_data){0};
 }
 

@@ -340,9 +340,14 @@ struct sx_bands_data {
     uint64_t serial;
     char *line;
     bool profile; /* asked for */
+    /* Asked for, beside result.query_a and key_a: B as settings.against; SIZE_MAX with `other`
+     * NULL: A alone. */
+    size_t against;
+    char *other; /* owned: B is this sequence; NULL: it is A's own */
     struct sx_bands_result result;
 };
 
+/* PENDING: result.layer, head, query and removed say what was asked. */
 struct sx_head_data {
     enum sx_slot_state state;
     struct sx_error error;
