@@ -110,10 +110,29 @@ static void draw_word(struct sx_canvas *cv, const struct sx_heatmap *map, int x,
     sx_put_cut(cv, x + at, y, w - at - (w > 6), style, text);
 }
 
+static void draw_number(struct sx_canvas *cv, const struct sx_heatmap *map, int x, int y, int row,
+                        int col, double value)
+{
+    char text[64] = "";
+    int w = cell_width(map);
+    enum sx_style style = SX_STYLE_DIM;
+    if (!isnan(value)) {
+        style = (enum sx_style)((map->diverging ? SX_STYLE_DIV_0 : SX_STYLE_HEAT_0) +
+                                map_level(map, value));
+        sx_fill(cv, (struct sx_rect){x, y, w, 1}, style, ' ');
+    }
+    map->cell_text(map->ctx, row, col, text, sizeof text);
+    sx_put_right(cv, x, y, w - 1, style, text);
+}
+
 static void draw_cell(struct sx_canvas *cv, const struct sx_heatmap *map, int x, int y, int row,
                       int col, double value, bool sign)
 {
     int w = cell_width(map);
+    if (map->cell_text && map->numbers) {
+        draw_number(cv, map, x, y, row, col, value);
+        return;
+    }
     if (isnan(value)) {
         sx_put_char(cv, x + w - 1, y, SX_STYLE_DIM, sx_glyph(cv, SX_GLYPH_ELLIPSIS));
         return;

@@ -26,6 +26,9 @@ struct sx_heatmap {
     /* A word in every cell instead of the value, cut to the cell, with cells of at least 3 columns
      * (the first two show the level where there are no colours); NULL: none. */
     void (*cell_text)(const void *ctx, int row, int col, char *buf, size_t size);
+    /* cell_text writes the value itself with its sign: it stands at the right of the cell, in every
+     * cell, and no glyph says the level beside it. */
+    bool numbers;
     bool diverging;           /* lo..hi around 0 */
     double lo, hi;            /* the scale's ends; diverging: -max..max */
     enum sx_heat_curve curve; /* sequential scales only */
