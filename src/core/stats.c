@@ -3,6 +3,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "sextant/base/alloc.h"
+#include "sextant/base/rng.h"
+
 struct sx_test sx_chi2_yates(uint64_t k1, uint64_t n1, uint64_t k2, uint64_t n2)
 {
     double n = (double)n1 + (double)n2, hits = (double)k1 + (double)k2;
@@ -76,4 +79,61 @@ double sx_std_population(const double *values, size_t n)
     for (size_t i = 0; i < n; i++)
         sum += (values[i] - mean) * (values[i] - mean);
     return n ? sqrt(sum / (double)n) : NAN;
+}
+
+/* --- bootstrap ----------------------------------------------------------------------------------
+ */
+
+static double ratio_of(const double *numerator, const double *denominator, const size_t *item,
+                       size_t n)
+{
+    double above = 0;
+    double below = 0;
+    for (size_t i = 0; i < n; i++) {
+        above += numerator[item[i]];
+        below += denominator ? denominator[item[i]] : 1;
+    }
+    return above / below;
+}
+
+static struct sx_interval bootstrap(const double *numerator, const double *denominator, size_t n,
+                                    uint64_t seed)
+{
+    struct sx_interval out = {NAN, NAN, NAN, 0};
+    struct sx_rng rng = sx_rng_make(seed, 0);
+    size_t *kept = sx_xcalloc(n + 1, sizeof *kept);
+    size_t *drawn = sx_xcalloc(n + 1, sizeof *drawn);
+    double *draws = sx_xcalloc(SX_BOOTSTRAP_DRAWS, sizeof *draws);
+    size_t n_draws = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (!isnan(numerator[i]) && !(denominator && isnan(denominator[i])))
+            kept[out.n++] = i;
+    for (int draw = 0; draw < SX_BOOTSTRAP_DRAWS && out.n > 0; draw++) {
+        for (size_t i = 0; i < out.n; i++)
+            drawn[i] = kept[sx_rng_below(&rng, out.n)];
+        const double ratio = ratio_of(numerator, denominator, drawn, out.n);
+        if (isfinite(ratio))
+            draws[n_draws++] = ratio;
+    }
+    if (out.n > 0)
+        out.value = ratio_of(numerator, denominator, kept, out.n);
+    sx_sort_doubles(draws, n_draws);
+    out.lo = sx_quantile(draws, n_draws, 0.025);
+    out.hi = sx_quantile(draws, n_draws, 0.975);
+    sx_free(kept);
+    sx_free(drawn);
+    sx_free(draws);
+    return out;
+}
+
+struct sx_interval sx_bootstrap_mean(const double *values, size_t n, uint64_t seed)
+{
+    return bootstrap(values, NULL, n, seed);
+}
+
+struct sx_interval sx_bootstrap_ratio(const double *numerator, const double *denominator, size_t n,
+                                      uint64_t seed)
+{
+    return bootstrap(numerator, denominator, n, seed);
 }

@@ -27,4 +27,18 @@ void sx_sort_doubles(double *values, size_t n); /* ascending; NaN is not allowed
 double sx_mean(const double *values, size_t n); /* NAN when empty */
 double sx_std_population(const double *values, size_t n);
 
+/* A number with its 95 % interval: percentiles of means over resampled items (Efron's bootstrap;
+ * the same seed gives the same bits). Items with a NaN are left out; n counts the rest. value, lo
+ * and hi are NAN when nothing is left; one item gives an interval of no width. */
+struct sx_interval {
+    double value, lo, hi;
+    size_t n;
+};
+enum { SX_BOOTSTRAP_DRAWS = 2000 };
+struct sx_interval sx_bootstrap_mean(const double *values, size_t n, uint64_t seed);
+/* Σ numerator / Σ denominator: a ratio of means, not a mean of ratios. Draws whose denominator is
+ * zero are left out. */
+struct sx_interval sx_bootstrap_ratio(const double *numerator, const double *denominator, size_t n,
+                                      uint64_t seed);
+
 #endif

@@ -50,3 +50,39 @@ Test(stats, quantiles_mean_and_deviation)
     cr_assert_eq(sx_quantile(x, 8, 1), 9.0);
     cr_assert(isnan(sx_quantile(x, 0, 0.5)) && isnan(sx_mean(x, 0)));
 }
+
+/* The percentile bootstrap of a mean is close to the normal interval (1.96 deviations of the mean)
+ * when there are many items; 0, 1, …, 199 has mean 99.5 and deviation 57.73. */
+Test(stats, bootstrap_of_a_mean)
+{
+    double x[200];
+    for (int i = 0; i < 200; i++)
+        x[i] = i;
+    struct sx_interval all = sx_bootstrap_mean(x, 200, 1);
+    const double half = 1.959964 * 57.7343 / sqrt(200);
+    cr_assert_eq(all.n, 200);
+    cr_assert_float_eq(all.value, 99.5, 1e-12);
+    cr_assert_float_eq(all.lo, 99.5 - half, 0.7);
+    cr_assert_float_eq(all.hi, 99.5 + half, 0.7);
+    struct sx_interval again = sx_bootstrap_mean(x, 200, 1), other = sx_bootstrap_mean(x, 200, 2);
+    cr_assert(again.lo == all.lo && again.hi == all.hi);
+    cr_assert(other.value == all.value && other.lo != all.lo);
+}
+
+Test(stats, bootstrap_leaves_out_what_is_not_known)
+{
+    const double some[] = {2, NAN, 2, 2}, none[] = {NAN};
+    struct sx_interval two = sx_bootstrap_mean(some, 4, 1);
+    cr_assert(two.n == 3 && two.value == 2 && two.lo == 2 && two.hi == 2);
+    cr_assert(isnan(sx_bootstrap_mean(none, 1, 1).lo) &&
+              isnan(sx_bootstrap_mean(NULL, 0, 1).value));
+}
+
+Test(stats, bootstrap_of_a_ratio_is_a_ratio_of_means)
+{
+    const double above[] = {1, 10, NAN, 4}, below[] = {2, 20, 1, 8};
+    struct sx_interval half = sx_bootstrap_ratio(above, below, 4, 3);
+    cr_assert(half.n == 3 && half.value == 0.5 && half.lo == 0.5 && half.hi == 0.5);
+    const double uneven[] = {1, 0}, weights[] = {1, 3}; /* mean of ratios: 0.5 */
+    cr_assert_float_eq(sx_bootstrap_ratio(uneven, weights, 2, 3).value, 0.25, 1e-15);
+}
