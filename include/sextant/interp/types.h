@@ -214,6 +214,7 @@ enum sx_nterm_class {
 struct sx_nterm_row {
     char id[32]; /* sanitised */
     enum sx_nterm_class kind;
+    bool inferred;   /* the start is annotated without an experiment */
     char first;      /* true first residue of the mature chain, upper case */
     uint32_t length; /* of the mature chain */
     uint32_t offset; /* residues before it in the precursor; 0: the precursor is not known */
@@ -226,16 +227,26 @@ struct sx_nterm_row {
     } cell[SX_PRESENTATION_COUNT];
 };
 
+/* What several proteins say together. Means and fractions are over those where the presentation
+ * exists; NAN where there is none. */
+struct sx_nterm_summary {
+    size_t n_rows;
+    size_t n[SX_PRESENTATION_COUNT], says_met[SX_PRESENTATION_COUNT];
+    /* Wilson's 95 % interval of says_met / n. */
+    double says_met_lo[SX_PRESENTATION_COUNT], says_met_hi[SX_PRESENTATION_COUNT];
+    double mean_p_met[SX_PRESENTATION_COUNT], mean_p_true[SX_PRESENTATION_COUNT];
+    double mean_rank_true[SX_PRESENTATION_COUNT], mean_gap[SX_PRESENTATION_COUNT];
+    /* McNemar, (i) against (iv): proteins where one says M and the other does not. */
+    size_t n_pairs, first_only, inside_only;
+    double p_value; /* exact, two-sided */
+};
+
 struct sx_nterm_result {
     struct sx_nterm_row *rows;
     size_t n_rows;
-    struct sx_nterm_summary { /* proteins whose true first residue is not Met */
-        size_t n[SX_PRESENTATION_COUNT], says_met[SX_PRESENTATION_COUNT];
-        double mean_p_met[SX_PRESENTATION_COUNT], mean_p_true[SX_PRESENTATION_COUNT];
-        /* McNemar, (i) against (iv): proteins where one says M and the other does not. */
-        size_t first_only, inside_only;
-        double p_value; /* exact, two-sided */
-    } summary;
+    struct sx_nterm_summary summary; /* proteins whose true first residue is not Met */
+    struct sx_nterm_summary by_class[SX_NTERM_CLASS_COUNT]; /* the same, class by class; MET: the
+                                                               controls. Others: not Met */
 };
 
 #endif
