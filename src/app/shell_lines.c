@@ -82,11 +82,32 @@ static void cell_text(const struct sx_screen *screen, struct sx_str *out)
     row_text(&one, 0, out);
 }
 
+/* The command line goes to the message line too: not every terminal has a clipboard. */
+static enum sx_status copy_command_line(struct sx_shell *shell, struct sx_error *err)
+{
+    const struct sx_view *view = &sx_shell_slot(shell)->view;
+    struct sx_str text = SX_STR_INIT;
+    enum sx_status status = SX_OK;
+
+    if (view->ops->line)
+        view->ops->line(view, sx_shell_session(shell), &text);
+    if (text.len == 0)
+        status = sx_fail(err, SX_ERR_USAGE, "no command line gives this; :cmd is that of the view");
+    else if (!sx_term_copy(shell->term, text.data))
+        status = sx_fail(err, SX_ERR_USAGE, "too long for the clipboard: %s", text.data);
+    else
+        sx_run_message(shell->run, SX_OK, "%s", text.data);
+    sx_str_release(&text);
+    return status;
+}
+
 static enum sx_status line_copy(struct sx_shell *shell, const char *what, struct sx_error *err)
 {
     struct sx_str text = SX_STR_INIT;
     enum sx_status status = SX_OK;
 
+    if (strcmp(what, "line") == 0)
+        return copy_command_line(shell, err);
     sx_shell_compose(shell);
     if (strcmp(what, "screen") == 0)
         sx_screen_plain(shell->screen, &text);

@@ -373,7 +373,7 @@ static const struct sx_param save_params[] = {
 static const struct sx_param copy_params[] = {
     {.name = "what",
      .kind = SX_PARAM_CHOICE,
-     .choices = "cell|row|screen",
+     .choices = "cell|row|screen|line",
      .positional = true,
      .fallback = "row",
      .help = "what goes to the clipboard"},
@@ -666,7 +666,8 @@ static const struct sx_command table[] = {
     {
         .name = "set",
         .group = "Session",
-        .help = "change the threshold, the alive cut, the counter, filters, the lens metric, conditions",
+        .help = "change the threshold, the alive cut, the counter, filters, the lens metric, "
+                "conditions",
         .example = "set --tau 0.8 --counter clique",
         PARAMS(set_params),
         .lane = SX_LANE_UI,
@@ -951,7 +952,7 @@ static const struct sx_command table[] = {
     {
         .name = "copy",
         .group = "Terminal",
-        .help = "put a cell, a row or the screen on the clipboard",
+        .help = "put a cell, a row, the screen, or the command line of it on the clipboard",
         .example = "copy row",
         PARAMS(copy_params),
         .flags = PROMPT | APP,

@@ -94,6 +94,9 @@ struct sx_view_ops {
     void (*title)(const struct sx_view *view, const struct sx_session *session, struct sx_str *out);
     /* The screen as data: {rows: [{…}]}, the document behind `sextant view NAME --json|--csv`. */
     struct sx_value *(*data)(const struct sx_view *view, const struct sx_session *session);
+    /* The command line that gives what is under the cursor in a shell (`:copy line`); NULL, or
+     * nothing appended: none. */
+    void (*line)(const struct sx_view *view, const struct sx_session *session, struct sx_str *out);
     /* Free what the state owns (not the state itself); NULL: nothing. */
     void (*release)(struct sx_view *view);
 };
