@@ -1,143 +1,40 @@
 #include "sextant/io/fasta.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "gzip.h"
+#include "lines.h"
 #include "sextant/base/alloc.h"
 #include "sextant/base/str.h"
 #include "sextant/base/text.h"
 
-enum { CHUNK = 1 << 16, LONGEST_RECORD = 256 << 20, LONGEST_NAME = 256, LONGEST_TEXT = 1024 };
+enum { LONGEST_RECORD = 256 << 20, LONGEST_NAME = 256, LONGEST_TEXT = 1024 };
 
 #define MOST_TEXT (4ULL << 30)
 
-/* --- bytes one after another -------------------------------------------------------------------
- */
-
 struct sx_fasta {
-    char *label;
-    int fd; /* -1: memory */
-    const uint8_t *memory;
-    size_t memory_size;
-
-    struct sx_gunzip *gunzip; /* NULL: plain */
-    bool complete;            /* the packed text may end here */
-    uint8_t *packed;          /* [CHUNK] */
-    size_t packed_at, packed_end;
-
-    uint8_t text[CHUNK];
-    size_t at, end;
-
-    struct sx_str line;
-    bool has_line; /* `line` is read and not yet used: the header of the next record */
-    uint64_t line_number;
+    struct sx_lines *lines;
+    bool has_line; /* a line is read and not yet used: the header of the next record */
     uint64_t n_records;
 
     char *name, *description;
     struct sx_str sequence;
 };
 
-/* 0 bytes: the end. */
-static enum sx_status read_raw(struct sx_fasta *f, uint8_t *out, size_t room, size_t *n,
-                               struct sx_error *err)
-{
-    ssize_t got;
-    if (f->fd < 0) {
-        *n = f->memory_size < room ? f->memory_size : room;
-        memcpy(out, f->memory, *n);
-        f->memory += *n;
-        f->memory_size -= *n;
-        return SX_OK;
-    }
-    do
-        got = read(f->fd, out, room);
-    while (got < 0 && errno == EINTR);
-    if (got < 0)
-        return sx_fail(err, SX_ERR_IO, "%s: %s", f->label, strerror(errno));
-    *n = (size_t)got;
-    return SX_OK;
-}
-
-static enum sx_status unpack(struct sx_fasta *f, struct sx_error *err)
-{
-    for (f->end = 0; f->end == 0;) {
-        if (f->packed_at == f->packed_end) {
-            f->packed_at = 0;
-            SX_TRY(read_raw(f, f->packed, CHUNK, &f->packed_end, err));
-            if (f->packed_end == 0)
-                return f->complete ? SX_OK
-                                   : sx_fail(err, SX_ERR_FORMAT, "%s: compressed data is cut off",
-                                             f->label);
-        }
-        size_t used = f->packed_end - f->packed_at;
-        f->end = CHUNK;
-        SX_TRY(sx_gunzip_step(f->gunzip, f->label, f->packed + f->packed_at, &used, f->text,
-                              &f->end, &f->complete, err));
-        f->packed_at += used;
-    }
-    return SX_OK;
-}
-
-static enum sx_status refill(struct sx_fasta *f, struct sx_error *err)
-{
-    f->at = 0;
-    return f->gunzip ? unpack(f, err) : read_raw(f, f->text, CHUNK, &f->end, err);
-}
-
-/* The first chunk tells gzip from text. */
-static enum sx_status start(struct sx_fasta *f, struct sx_error *err)
-{
-    static const uint8_t bom[] = {0xEF, 0xBB, 0xBF};
-    SX_TRY(refill(f, err));
-    if (f->end >= 2 && f->text[0] == 0x1F && f->text[1] == 0x8B) {
-        SX_TRY(sx_gunzip_new(&f->gunzip, err));
-        f->packed = sx_xmalloc(CHUNK);
-        f->packed_end = f->end;
-        memcpy(f->packed, f->text, f->end);
-        SX_TRY(refill(f, err));
-    }
-    if (f->end >= sizeof bom && memcmp(f->text, bom, sizeof bom) == 0)
-        f->at = sizeof bom;
-    return SX_OK;
-}
-
 /* --- lines --------------------------------------------------------------------------------------
  */
 
 static enum sx_status too_long(const struct sx_fasta *f, struct sx_error *err)
 {
-    return sx_fail(err, SX_ERR_UNSUPPORTED, "%s: line %llu: a record of more than %d MiB", f->label,
-                   (unsigned long long)f->line_number, LONGEST_RECORD >> 20);
+    return sx_fail(err, SX_ERR_UNSUPPORTED, "%s: line %llu: a record of more than %d MiB",
+                   sx_lines_label(f->lines), (unsigned long long)sx_lines_number(f->lines),
+                   LONGEST_RECORD >> 20);
 }
 
-/* Into f->line, without its end; has_line is false at the end of the file. */
+/* has_line is false at the end of the file. */
 static enum sx_status read_line(struct sx_fasta *f, struct sx_error *err)
 {
-    sx_str_clear(&f->line);
-    f->has_line = false;
-    for (bool whole = false; !whole;) {
-        if (f->at == f->end) {
-            SX_TRY(refill(f, err));
-            if (f->end == 0)
-                break;
-        }
-        const uint8_t *from = f->text + f->at;
-        const uint8_t *newline = memchr(from, '\n', f->end - f->at);
-        const size_t n = newline ? (size_t)(newline - from) : f->end - f->at;
-        f->line_number += !f->has_line;
-        f->has_line = true;
-        if (f->line.len + n > LONGEST_RECORD)
-            return too_long(f, err);
-        sx_str_append_len(&f->line, (const char *)from, n);
-        f->at += n + (newline != NULL);
-        whole = newline != NULL;
-    }
-    return SX_OK;
+    return sx_lines_next(f->lines, LONGEST_RECORD, &f->has_line, err);
 }
 
 static bool is_space(char c)
@@ -168,18 +65,19 @@ static enum sx_status find_first(struct sx_fasta *f, struct sx_error *err)
         SX_TRY(read_line(f, err));
         if (!f->has_line)
             return sx_fail(err, SX_ERR_FORMAT, "%s: no sequences: no line begins with '>'",
-                           f->label);
-    } while (says_nothing(&f->line));
-    if (f->line.data[0] == '>')
+                           sx_lines_label(f->lines));
+    } while (says_nothing(sx_lines_text(f->lines)));
+    if (sx_lines_text(f->lines)->data[0] == '>')
         return SX_OK;
     return sx_fail(err, SX_ERR_FORMAT, "%s: line %llu: expected '>' and a name: not a FASTA file",
-                   f->label, (unsigned long long)f->line_number);
+                   sx_lines_label(f->lines), (unsigned long long)sx_lines_number(f->lines));
 }
 
 static void take_header(struct sx_fasta *f)
 {
-    const char *text = f->line.data + 1;
-    const char *end = f->line.data + f->line.len;
+    const struct sx_str *line = sx_lines_text(f->lines);
+    const char *text = line->data + 1;
+    const char *end = line->data + line->len;
     while (text < end && is_space(*text))
         text++;
     const char *word = text;
@@ -199,7 +97,7 @@ static void take_header(struct sx_fasta *f)
 
 static enum sx_status take_residues(struct sx_fasta *f, struct sx_error *err)
 {
-    const struct sx_str *line = &f->line;
+    const struct sx_str *line = sx_lines_text(f->lines);
     if (f->sequence.len + line->len > LONGEST_RECORD)
         return too_long(f, err);
     size_t from = 0;
@@ -208,7 +106,8 @@ static enum sx_status take_residues(struct sx_fasta *f, struct sx_error *err)
             if (!iscntrl((unsigned char)line->data[i]))
                 continue;
             return sx_fail(err, SX_ERR_FORMAT, "%s: line %llu: the control character %02X in %s",
-                           f->label, (unsigned long long)f->line_number, line->data[i], f->name);
+                           sx_lines_label(f->lines), (unsigned long long)sx_lines_number(f->lines),
+                           line->data[i], f->name);
         }
         sx_str_append_len(&f->sequence, line->data + from, i - from);
         from = i + 1;
@@ -228,9 +127,10 @@ enum sx_status sx_fasta_next(struct sx_fasta *fasta, struct sx_fasta_record *rec
     sx_str_clear(&fasta->sequence);
     for (;;) {
         SX_TRY(read_line(fasta, err));
-        if (!fasta->has_line || fasta->line.data[0] == '>')
+        const struct sx_str *line = sx_lines_text(fasta->lines);
+        if (!fasta->has_line || line->data[0] == '>')
             break;
-        if (!says_nothing(&fasta->line))
+        if (!says_nothing(line))
             SX_TRY(take_residues(fasta, err));
     }
     size_t length = fasta->sequence.len;
@@ -245,12 +145,10 @@ enum sx_status sx_fasta_next(struct sx_fasta *fasta, struct sx_fasta_record *rec
 /* --- opening ------------------------------------------------------------------------------------
  */
 
-static struct sx_fasta *new_reader(const char *label)
+static struct sx_fasta *new_reader(struct sx_lines *take)
 {
     struct sx_fasta *f = sx_xcalloc(1, sizeof *f);
-    f->label = sx_xstrdup(label);
-    f->fd = -1;
-    f->line = SX_STR_INIT;
+    f->lines = take;
     f->sequence = SX_STR_INIT;
     return f;
 }
@@ -259,56 +157,28 @@ void sx_fasta_close(struct sx_fasta *fasta)
 {
     if (!fasta)
         return;
-    if (fasta->fd > STDIN_FILENO)
-        close(fasta->fd);
-    sx_gunzip_free(fasta->gunzip);
-    sx_free(fasta->packed);
-    sx_free(fasta->label);
+    sx_lines_close(fasta->lines);
     sx_free(fasta->name);
     sx_free(fasta->description);
-    sx_str_release(&fasta->line);
     sx_str_release(&fasta->sequence);
     sx_free(fasta);
 }
 
-static enum sx_status finish_open(struct sx_fasta *take, struct sx_fasta **out,
-                                  struct sx_error *err)
-{
-    const enum sx_status status = start(take, err);
-    if (status == SX_OK)
-        *out = take;
-    else
-        sx_fasta_close(take);
-    return status;
-}
-
 enum sx_status sx_fasta_open(const char *path, struct sx_fasta **out, struct sx_error *err)
 {
-    struct stat st;
-    if (strcmp(path, "-") == 0) {
-        struct sx_fasta *f = new_reader("standard input");
-        f->fd = STDIN_FILENO;
-        return finish_open(f, out, err);
-    }
-    /* Without waiting for whoever might write to a pipe. */
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return sx_fail(err, SX_ERR_IO, "%s: %s", path, strerror(errno));
-    struct sx_fasta *f = new_reader(path);
-    f->fd = fd;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-        return finish_open(f, out, err);
-    sx_fasta_close(f);
-    return sx_fail(err, SX_ERR_IO, "%s: not a regular file", path);
+    struct sx_lines *lines = NULL;
+    SX_TRY(sx_lines_open(path, &lines, err));
+    *out = new_reader(lines);
+    return SX_OK;
 }
 
 enum sx_status sx_fasta_open_memory(const char *label, const void *bytes, size_t size,
                                     struct sx_fasta **out, struct sx_error *err)
 {
-    struct sx_fasta *f = new_reader(label);
-    f->memory = bytes;
-    f->memory_size = size;
-    return finish_open(f, out, err);
+    struct sx_lines *lines = NULL;
+    SX_TRY(sx_lines_open_memory(label, bytes, size, &lines, err));
+    *out = new_reader(lines);
+    return SX_OK;
 }
 
 /* --- all of it ----------------------------------------------------------------------------------
@@ -328,8 +198,8 @@ static enum sx_status read_all(struct sx_fasta *f, struct sx_task *task,
             return SX_OK;
         text += record.length + PER_RECORD;
         if (text > MOST_TEXT)
-            return sx_fail(err, SX_ERR_UNSUPPORTED, "%s: more than %llu GiB of sequences", f->label,
-                           MOST_TEXT >> 30);
+            return sx_fail(err, SX_ERR_UNSUPPORTED, "%s: more than %llu GiB of sequences",
+                           sx_lines_label(f->lines), MOST_TEXT >> 30);
         SX_GROW(out->records, capacity, out->n + 1);
         out->records[out->n++] = (struct sx_fasta_record){
             .name = sx_xstrdup(record.name),
