@@ -42,6 +42,7 @@ void sx_composition_result_release(struct sx_composition_result *result)
     sx_free(result->band);
     sx_free(result->radial);
     sx_free(result->tangential);
+    sx_free(result->pairs);
     *result = (struct sx_composition_result){0};
 }
 

@@ -110,14 +110,21 @@ struct sx_attribution_term {
     double value, bos, own, context;
 };
 
+/* The terms together. own: heads that read the token itself; bias: of the attention outputs. */
+struct sx_attribution_groups {
+    double bos, own, context, mlp, bias, embed, constant;
+};
+
 struct sx_attribution_result {
     size_t token;
     int32_t target, against; /* against: a second target, its logit is taken off; -1: none,
                                 -2: the mean over the reference tokens */
     struct sx_attribution_term *terms; /* in the order of the layers, const last */
     size_t n_terms;
+    struct sx_attribution_groups groups;
+    bool gradient; /* the true gradient instead of the frozen head: terms do not add up */
     size_t n_layers, n_heads, n;
-    float *by_source; /* [L,H,n] the heads' terms by source token */
+    float *by_source; /* [L,H,n] the heads' terms by source token; NULL: not asked for */
     /* Full linearised attribution (attention patterns, sigmas and gates frozen in every layer): how
      * much of the logit comes from each token's embedding, and from biases. NULL: not asked for. */
     double *by_embedding; /* [n] */
@@ -138,13 +145,17 @@ struct sx_composition_term {
 struct sx_composition_result {
     size_t layer, head, query, key;
     enum sx_side_of_score side;
+    /* OF_VALUE: the score is what the head writes along the frozen head's direction of this target
+     * at full attention to the key (logits), and there are no bands. Else -1. */
+    int32_t target, against;
     size_t n_terms, n_bands;
     bool pass_through;
     double *period;                    /* [B] */
     struct sx_composition_term *terms; /* const last */
     double *band;                      /* [n_terms,B] contribution to the band's score */
     double *radial, *tangential; /* [n_terms,B] towards the norm of the side's vector; across */
-    double score, residual;      /* |Σ terms - score| / largest |term| */
+    double *pairs; /* [n_terms,n_terms] query's term × key's term of the score; NULL: not asked */
+    double score, residual; /* |Σ terms - score| / largest |term| */
 };
 
 /* --- scans --------------------------------------------------------------------------------------
