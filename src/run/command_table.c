@@ -247,6 +247,8 @@ static const struct sx_param set_params[] = {
     CHOICE("lens-metric", "logit|p|rank", NULL, "what the logit lens shows of its target"),
     OPTION("against", SX_PARAM_STRING,
            "bands: the token that the mask moves to in condition B; none: A alone"),
+    OPTION("target", SX_PARAM_STRING,
+           "circuits: token whose logit is followed; default: M, or the next token"),
     NUMBER("bands-removed", SX_PARAM_INT, 0, 9.2e18, NULL,
            "head: bands of the query taken out, the sum of 2^band; 0: none"),
 };

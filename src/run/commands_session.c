@@ -11,6 +11,8 @@
 #include "run_private.h"
 #include "session_private.h"
 #include "sextant/base/alloc.h"
+#include "sextant/model/model.h"
+#include "sextant/model/tokenizer.h"
 #include "sextant/run/commands.h"
 #include "sextant/run/search.h"
 
@@ -230,6 +232,7 @@ SX_APPLY(select)
         sx_session_empty_curves(session);
     if (before.model != selection->model) {
         session->settings.against = SIZE_MAX;
+        session->settings.target = -1;
         session->settings.bands_removed = 0;
         sx_session_empty_input(session);
     }
@@ -267,10 +270,34 @@ static enum sx_status read_against(const struct sx_session *session, const struc
     return SX_OK;
 }
 
+/* A token as text, or "default". */
+static enum sx_status read_target(const struct sx_session *session, const struct sx_job *job,
+                                  int32_t *out, struct sx_error *err)
+{
+    const char *text = sx_arg_text(job->args, "target");
+    const struct sx_input *input = &session->input;
+    if (!text)
+        return SX_OK;
+    if (strcmp(text, "default") == 0) {
+        *out = -1;
+        return SX_OK;
+    }
+    if (input->state != SX_STATE_READY)
+        return sx_fail(err, SX_ERR_USAGE, "set: --target needs a model with an input");
+    const int32_t id = sx_token_find(sx_model_tokenizer(input->opened), text);
+    if (id < 0 || (uint64_t)id >= input->info.vocab)
+        return sx_fail(err, SX_ERR_USAGE, "set: --target: '%.40s' is no token of %s", text,
+                       input->info.name);
+    *out = id;
+    return SX_OK;
+}
+
 SX_PREPARE(set)
 {
     size_t against;
-    return read_against(session, job, &against, err);
+    int32_t target;
+    SX_TRY(read_against(session, job, &against, err));
+    return read_target(session, job, &target, err);
 }
 
 /* What the circuits are asked; the views ask again. */
@@ -278,11 +305,13 @@ static void set_circuits(struct sx_session *session, const struct sx_job *job)
 {
     struct sx_settings *settings = &session->settings;
     const struct sx_settings before = *settings;
-    if (read_against(session, job, &settings->against, NULL) != SX_OK)
+    if (read_against(session, job, &settings->against, NULL) != SX_OK ||
+        read_target(session, job, &settings->target, NULL) != SX_OK)
         return; /* prepare has looked already */
     settings->bands_removed = (uint64_t)sx_value_int_or(sx_value_get(job->args, "bands-removed"),
                                                         (int64_t)settings->bands_removed);
-    if (before.against != settings->against || before.bands_removed != settings->bands_removed)
+    if (before.against != settings->against || before.target != settings->target ||
+        before.bands_removed != settings->bands_removed)
         sx_session_touch(session, SX_SLOT_SETTINGS);
 }
 

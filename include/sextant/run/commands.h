@@ -29,7 +29,7 @@
  * it select [--token P] [--key P] [--layer L] [--head H]      cursors of the transformer views mask
  * [--token P] [--clear]     set or remove a mask (default: the selected token); --clear: all. ESM-2
  * only. A change of INPUT
- *   set    --lens-metric logit|p|rank, --against P|none, --target T, --bands-removed BITS
+ *   set    --lens-metric logit|p|rank, --against P|none, --target T|default, --bands-removed BITS
  *   select --band B, --protein N
  *   message TEXT…                    put text on the last line
  *
