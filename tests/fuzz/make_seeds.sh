@@ -4,7 +4,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 io=$here/../fixtures/io
 out=${1:?folder for the seeds}
-for f in safetensors torch npz json_yaml idx h5 fasta tokenizer; do mkdir -p "$out/fuzz_$f"; done
+for f in safetensors torch npz json_yaml idx h5 fasta swissprot tokenizer; do mkdir -p "$out/fuzz_$f"; done
 cp "$io"/*.safetensors "$out/fuzz_safetensors/"
 for f in "$io"/*.safetensors; do
     n=$(od -An -tu8 -N8 "$f" | tr -d ' ')
@@ -23,6 +23,10 @@ printf 'j{"a": [1, -2.5e3, null, true, "x\\n\\u00e9"], "b": {}}' >"$out/fuzz_jso
 printf 'a: 1\nb:\n  - x\n  - {c: 2.5, d: "q\\n"}\ne: |\n  text\nf: ~\n' >"$out/fuzz_json_yaml/yaml"
 printf '>a one\nMKTV\nAA*\n\n>b\r\nGG\r\n;c\n' >"$out/fuzz_fasta/plain"
 gzip -c "$out/fuzz_fasta/plain" >"$out/fuzz_fasta/packed"
+sequence='SQ   SEQUENCE   6 AA;  700 MW;  0 CRC64;\n     MKTVAA\n//\n'
+printf "ID   A_B  Reviewed; 6 AA.\nAC   P1; Q2;\nDE   Flags: Fragment;\nFT   SIGNAL        1      3       Potential.\nFT   CHAIN        <4     >6       X\nFT                                (By similarity).\n$sequence" >"$out/fuzz_swissprot/columns"
+printf "ID   A_B  Reviewed; 6 AA.\nFT   INIT_MET        1\nFT                   /note=\"Removed\"\nFT                   /evidence=\"ECO:0000269|PubMed:1\"\nFT   CHAIN           2..?\n$sequence$sequence" >"$out/fuzz_swissprot/ranges"
+gzip -c "$out/fuzz_swissprot/columns" >"$out/fuzz_swissprot/packed"
 cp "$here/../fixtures/tokenizer/small.tokenizer.json" "$out/fuzz_tokenizer/"
 while IFS=$'\t' read -r hex _; do
     printf '%b' "$(sed 's/../\\x&/g' <<<"$hex")" >"$out/fuzz_tokenizer/${hex:0:60}"
