@@ -14,6 +14,7 @@ extern const struct sx_view_ops sx_view_sequence;
 extern const struct sx_view_ops sx_view_lens;
 extern const struct sx_view_ops sx_view_attention;
 extern const struct sx_view_ops sx_view_contacts;
+extern const struct sx_view_ops sx_view_bands;
 extern const struct sx_view_ops sx_view_inspector;
 extern const struct sx_view_ops sx_view_jobs;
 extern const struct sx_view_ops sx_view_log;

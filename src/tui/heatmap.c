@@ -200,7 +200,7 @@ static void draw_labels(struct sx_canvas *cv, const struct sx_heatmap *map,
         int x = p->x0 + i * w;
         map->col_label(map->ctx, state->left + i, buf, sizeof buf);
         int len = sx_text_width(buf);
-        int at = x + w - len > free_from ? x + w - len : x;
+        int at = x + w - len >= free_from ? x + w - len : x;
         if (at < free_from || at + len > cv->w)
             continue;
         bool here = state->left + i == state->col;

@@ -1,0 +1,1394 @@
+/* bands: the score of one query and one key in rotary bands, layer by band or head by band, in
+ * condition A, in B, and what makes the difference; the score of each band along the positions. */
+#include "all_views.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "band_parts.h"
+#include "model_parts.h"
+#include "sextant/interp/names.h"
+#include "sextant/tui/heatmap.h"
+#include "sextant/tui/layout.h"
+#include "sextant/tui/plot.h"
+#include "sextant/tui/widgets.h"
+#include "view_parts.h"
+
+enum mode { LAYERS, HEADS, PROFILE };
+enum group { READOUT, ALL, ONE, GROUPS };
+enum show { CHANGE, SCORE_A, SCORE_B, BOTH, SHOWS };
+
+struct pin {
+    bool set, head_alone;
+    size_t layer, head, band;
+};
+
+struct bands_state {
+    enum mode mode, before; /* before: what the profile was opened from */
+    enum group group;
+    enum show show;
+    unsigned change; /* term of the difference, from SX_BAND_TOTAL on */
+    bool by_effect;
+    struct sx_heatmap_state table, other, profile;
+    struct pin pin;
+    uint64_t serial; /* of the input that `pin` is of */
+};
+
+enum { ROW_LABEL = 11, SUM = 8, CELL_LEAST = 5, CELL_MOST = 7, READERS = 3, MOST_ROWS = 512 };
+enum { POLAR = 28, SPLIT = 23, WHOLE = 27, BESIDE = 78, TABLE_FOOT = 5, ALL_BANDS = -1 };
+
+/* --- what is there ------------------------------------------------------------------------------
+ */
+
+/* Where B's mask stands, or B's query: SIZE_MAX without B. */
+static size_t against_of(const struct sx_session *session)
+{
+    const size_t at = session->settings.against;
+    return at < session->input.n && at != sx_selected_token(session) ? at : SIZE_MAX;
+}
+
+static bool asked_alike(const struct sx_session *session)
+{
+    const struct sx_bands_data *data = &session->bands;
+
+    return data->result.query_a == sx_selected_token(session) &&
+           data->result.key_a == sx_selected_key(session) &&
+           (data->other || data->against == against_of(session));
+}
+
+static bool bands_current(const struct sx_session *session)
+{
+    return sx_slot_current(session, session->bands.state, session->bands.serial) &&
+           asked_alike(session);
+}
+
+static size_t layer_at(const struct sx_session *session)
+{
+    const size_t n = session->bands.result.n_layers, at = session->selection.layer;
+    return at < n ? at : n > 0 ? n - 1 : 0;
+}
+
+static size_t head_at(const struct sx_session *session)
+{
+    const size_t n = session->bands.result.n_heads, at = session->selection.head;
+    return at < n ? at : n > 0 ? n - 1 : 0;
+}
+
+static size_t band_at(const struct sx_session *session)
+{
+    const size_t n = session->bands.result.n_bands, at = session->selection.band;
+    return at < n ? at : n > 0 ? n - 1 : 0;
+}
+
+static enum sx_band_term term_of(const struct bands_state *state, const struct sx_session *session)
+{
+    if (!session->bands.result.split || state->show == SCORE_A || state->show == BOTH)
+        return SX_BAND_SCORE_A;
+    if (state->show == SCORE_B)
+        return SX_BAND_SCORE_B;
+    return (enum sx_band_term)(SX_BAND_TOTAL + state->change);
+}
+
+/* The positions are a pass each: small models are asked at once. */
+static bool profile_unasked(const struct sx_view *view, const struct sx_session *session)
+{
+    const double cost = (double)session->input.n * (double)session->input.info.parameters / 1e6;
+
+    return !sx_folded(view) && view->height >= 30 && cost <= sx_layout_int(view, "unasked", 2000);
+}
+
+/* --- groups of heads ----------------------------------------------------------------------------
+ */
+
+/* What the table is of, gathered before each drawing. */
+struct table {
+    const struct sx_bands_result *result;
+    enum mode mode;
+    enum group group;
+    enum sx_band_term term;
+    size_t layer, head; /* the selected ones */
+    size_t reader[READERS], n_readers;
+    struct pin pin;
+    uint16_t order[MOST_ROWS]; /* rows as shown */
+    bool ordered, ascii;
+    bool alone; /* cell and profile are of the selected head, not of the group */
+    int cell;
+};
+
+/* The heads that write most towards the target, as layer * n_heads + head. */
+static void find_readers(struct table *t)
+{
+    const struct sx_bands_result *r = t->result;
+
+    t->n_readers = 0;
+    for (size_t i = 0; r->readout && i < r->n_layers * r->n_heads; i++) {
+        size_t at = t->n_readers < READERS ? t->n_readers++ : READERS;
+        for (; at > 0 && r->readout[t->reader[at - 1]] < r->readout[i]; at--)
+            if (at < READERS)
+                t->reader[at] = t->reader[at - 1];
+        if (at < READERS)
+            t->reader[at] = i;
+    }
+}
+
+static bool reads(const struct table *t, size_t layer, size_t head)
+{
+    for (size_t i = 0; i < t->n_readers; i++)
+        if (t->reader[i] == layer * t->result->n_heads + head)
+            return true;
+    return false;
+}
+
+static bool in_group(const struct table *t, size_t layer, size_t head)
+{
+    if (t->group == ONE)
+        return head == t->head;
+    return t->group == ALL || reads(t, layer, head);
+}
+
+/* --- values -------------------------------------------------------------------------------------
+ */
+
+/* Sums over bands and heads; a coupling is a ratio of such sums. */
+struct total {
+    double sum, parts;
+    size_t n;
+};
+
+static double split_term(const struct sx_band_split *split, enum sx_band_term term)
+{
+    switch (term) {
+    case SX_BAND_TOTAL:
+        return split->total;
+    case SX_BAND_QUERY_NORM:
+        return split->query_norm;
+    case SX_BAND_KEY_NORM:
+        return split->key_norm;
+    case SX_BAND_DIRECTION:
+        return split->direction;
+    case SX_BAND_CONTENT:
+        return split->content;
+    case SX_BAND_POSITION:
+        return split->position;
+    case SX_BAND_COUPLING:
+        return fabs(split->interaction);
+    case SX_BAND_SCORE_A:
+    case SX_BAND_SCORE_B:
+    case SX_BAND_TERM_COUNT:
+        break;
+    }
+    return NAN;
+}
+
+static void add_band(struct total *total, const struct sx_bands_result *r, size_t at,
+                     enum sx_band_term term)
+{
+    total->n++;
+    if (term == SX_BAND_SCORE_A || term == SX_BAND_SCORE_B) {
+        const struct sx_band *band = term == SX_BAND_SCORE_A ? r->a : r->b;
+        total->sum += band ? band[at].score : NAN;
+        return;
+    }
+    total->sum += r->split ? split_term(&r->split[at], term) : NAN;
+    if (term == SX_BAND_COUPLING && r->split)
+        total->parts += fabs(r->split[at].norm_only) + fabs(r->split[at].direction_only) +
+                        fabs(r->split[at].interaction);
+}
+
+static void add_head(struct total *total, const struct table *t, size_t layer, size_t head,
+                     int band)
+{
+    const struct sx_bands_result *r = t->result;
+    const size_t at = (layer * r->n_heads + head) * r->n_bands;
+
+    if (band != ALL_BANDS) {
+        add_band(total, r, at + (size_t)band, t->term);
+        return;
+    }
+    for (size_t b = 0; b < r->n_bands; b++)
+        add_band(total, r, at + b, t->term);
+}
+
+static double total_value(const struct table *t, const struct total *total)
+{
+    if (total->n == 0)
+        return NAN;
+    if (t->term == SX_BAND_COUPLING)
+        return total->parts > 0 ? total->sum / total->parts : 0;
+    return total->sum;
+}
+
+static double head_value(const struct table *t, size_t layer, size_t head, int band)
+{
+    struct total total = {0};
+
+    add_head(&total, t, layer, head, band);
+    return total_value(t, &total);
+}
+
+static double layer_value(const struct table *t, size_t layer, int band)
+{
+    struct total total = {0};
+
+    for (size_t h = 0; h < t->result->n_heads; h++)
+        if (in_group(t, layer, h))
+            add_head(&total, t, layer, h, band);
+    return total_value(t, &total);
+}
+
+static int row_count(const struct table *t)
+{
+    return (int)(t->mode == HEADS ? t->result->n_heads : t->result->n_layers);
+}
+
+/* Layer or head that stands in this row. */
+static size_t row_at(const struct table *t, int row)
+{
+    return t->ordered ? t->order[row] : (size_t)row;
+}
+
+static int row_of(const struct table *t, size_t at)
+{
+    for (int row = 0; t->ordered && row < row_count(t); row++)
+        if (t->order[row] == at)
+            return row;
+    return (int)at;
+}
+
+static double row_value(const struct table *t, int row, int band)
+{
+    const size_t at = row_at(t, row);
+    return t->mode == HEADS ? head_value(t, t->layer, at, band) : layer_value(t, at, band);
+}
+
+/* By the sum over bands; rows without a head of the group last. */
+static void order_rows(struct table *t)
+{
+    double effect[MOST_ROWS];
+    const int n = row_count(t);
+
+    t->ordered = false;
+    if (n > MOST_ROWS)
+        return;
+    for (int i = 0; i < n; i++) {
+        const double value = fabs(row_value(t, i, ALL_BANDS));
+        int at = i;
+        effect[i] = isnan(value) ? -1 : value;
+        for (; at > 0 && effect[t->order[at - 1]] < effect[i]; at--)
+            t->order[at] = t->order[at - 1];
+        t->order[at] = (uint16_t)i;
+    }
+    t->ordered = true;
+}
+
+static struct table table_of(const struct bands_state *state, const struct sx_session *session)
+{
+    struct table t = {
+        .result = &session->bands.result,
+        .mode = state->mode,
+        .group = state->group,
+        .term = term_of(state, session),
+        .layer = layer_at(session),
+        .head = head_at(session),
+        .pin = state->pin,
+        .cell = CELL_LEAST,
+    };
+
+    find_readers(&t);
+    if (t.group == READOUT && t.n_readers == 0)
+        t.group = ALL;
+    t.alone = t.mode == HEADS || (t.mode == PROFILE && state->before == HEADS) ||
+              isnan(layer_value(&t, t.layer, ALL_BANDS));
+    if (state->by_effect)
+        order_rows(&t);
+    return t;
+}
+
+/* The head of the group that does most in the selected cell: what is shown in full. */
+static size_t strongest(const struct table *t, size_t layer, size_t band)
+{
+    size_t best = t->head;
+    double most = -1;
+
+    if (t->alone)
+        return t->head;
+    for (size_t h = 0; h < t->result->n_heads; h++) {
+        const double value = in_group(t, layer, h) ? fabs(head_value(t, layer, h, (int)band)) : -1;
+        if (value > most) {
+            most = value;
+            best = h;
+        }
+    }
+    return best;
+}
+
+/* --- the table ----------------------------------------------------------------------------------
+ */
+
+static const char *term_label(enum sx_band_term term)
+{
+    static const char *const label[SX_BAND_TERM_COUNT] = {"score A",    "score B",  "B - A",
+                                                          "query norm", "key norm", "direction",
+                                                          "content",    "position", "coupling"};
+    return label[term < SX_BAND_TERM_COUNT ? term : SX_BAND_TOTAL];
+}
+
+static double table_value(const void *ctx, int row, int col)
+{
+    return row_value(ctx, row, col);
+}
+
+static void number_text(const struct table *t, double value, int width, char *buf, size_t size)
+{
+    if (t->term == SX_BAND_COUPLING && !isnan(value))
+        sx_fraction(buf, size, value, 2, t->ascii);
+    else
+        sx_signed_text(buf, size, value, width, t->ascii);
+}
+
+static void table_text(const void *ctx, int row, int col, char *buf, size_t size)
+{
+    const struct table *t = ctx;
+    number_text(t, row_value(t, row, col), t->cell - 1, buf, size);
+}
+
+static void table_row(const void *ctx, int row, char *buf, size_t size)
+{
+    const struct table *t = ctx;
+    const size_t at = row_at(t, row);
+    const bool heads = t->mode == HEADS;
+    const bool pinned =
+        t->pin.set && t->pin.head_alone == heads &&
+        (heads ? t->pin.layer == t->layer && t->pin.head == at : t->pin.layer == at);
+
+    snprintf(buf, size, "%s %zu%s%s", heads ? "head" : "layer", at,
+             heads && reads(t, t->layer, at) ? (t->ascii ? " o" : " ●") : "", pinned ? " *" : "");
+}
+
+static void table_col(const void *ctx, int col, char *buf, size_t size)
+{
+    const struct table *t = ctx;
+    sx_period_text(buf, size, t->result->period[col]);
+}
+
+static double table_most(const struct table *t)
+{
+    double most = 0;
+
+    for (int row = 0; row < row_count(t); row++)
+        for (size_t b = 0; b < t->result->n_bands; b++)
+            most = fmax(most, fabs(row_value(t, row, (int)b))); /* fmax leaves NaN out */
+    return most;
+}
+
+static struct sx_heatmap heatmap_of(struct table *t, int width)
+{
+    const int bands = (int)t->result->n_bands > 0 ? (int)t->result->n_bands : 1;
+    const bool coupling = t->term == SX_BAND_COUPLING;
+    const double end = coupling ? 1 : sx_scale_end(table_most(t));
+    int cell = (width - ROW_LABEL - SUM) / bands;
+
+    cell = cell < CELL_LEAST ? CELL_LEAST : cell > CELL_MOST ? CELL_MOST : cell;
+    t->cell = cell;
+    return (struct sx_heatmap){
+        .rows = row_count(t),
+        .cols = (int)t->result->n_bands,
+        .value = table_value,
+        .row_label = table_row,
+        .col_label = table_col,
+        .ctx = t,
+        .row_label_width = ROW_LABEL,
+        .cell_width = cell,
+        .cell_text = table_text,
+        .numbers = true,
+        .diverging = !coupling,
+        .lo = coupling ? 0 : -end,
+        .hi = end,
+        .unit = coupling ? NULL : "logits",
+        .what = term_label(t->term),
+    };
+}
+
+/* The canvas of the table, which leaves room for the sums at its right. */
+static struct sx_canvas table_canvas(const struct sx_canvas *cv)
+{
+    return sx_canvas_sub(
+        cv, (struct sx_rect){0, 0, cv->w > SUM + ROW_LABEL ? cv->w - SUM : cv->w, cv->h});
+}
+
+static void draw_sums(struct sx_canvas *cv, const struct table *t,
+                      const struct sx_heatmap_state *map)
+{
+    const int x = ROW_LABEL + map->page_cols * t->cell;
+    char text[32];
+
+    sx_put_right(cv, x, 0, SUM - 1, SX_STYLE_HEADER, t->ascii ? "sum" : "Σ");
+    for (int r = 0; r < map->page_rows; r++) {
+        number_text(t, row_value(t, map->top + r, ALL_BANDS), SUM - 1, text, sizeof text);
+        sx_put_right(cv, x, 1 + r, SUM - 1,
+                     map->top + r == map->row ? SX_STYLE_STRONG : SX_STYLE_NUMBER, text);
+    }
+}
+
+static double pin_value(const struct table *t, int band)
+{
+    if (t->pin.layer >= t->result->n_layers || t->pin.head >= t->result->n_heads)
+        return NAN;
+    return t->pin.head_alone ? head_value(t, t->pin.layer, t->pin.head, band)
+                             : layer_value(t, t->pin.layer, band);
+}
+
+/* The pinned row again, below the table, in its columns. */
+static void draw_pinned(struct sx_canvas *cv, int y, const struct table *t,
+                        const struct sx_heatmap_state *map)
+{
+    char text[32];
+
+    if (t->pin.head_alone)
+        snprintf(text, sizeof text, "L%zu H%zu *", t->pin.layer, t->pin.head);
+    else
+        snprintf(text, sizeof text, "layer %zu *", t->pin.layer);
+    sx_put_cut(cv, 0, y, ROW_LABEL - 1, SX_STYLE_LABEL, text);
+    for (int c = 0; c < map->page_cols; c++) {
+        number_text(t, pin_value(t, map->left + c), t->cell - 1, text, sizeof text);
+        sx_put_right(cv, ROW_LABEL + c * t->cell, y, t->cell - 1, SX_STYLE_NUMBER, text);
+    }
+    number_text(t, pin_value(t, ALL_BANDS), SUM - 1, text, sizeof text);
+    sx_put_right(cv, ROW_LABEL + map->page_cols * t->cell, y, SUM - 1, SX_STYLE_NUMBER, text);
+}
+
+static void draw_table(struct sx_canvas *cv, struct table *t, const struct sx_session *session,
+                       struct sx_heatmap_state *map, bool focus)
+{
+    const int below = t->pin.set && cv->h > 6 ? 1 : 0;
+    struct sx_canvas part = sx_canvas_sub(cv, (struct sx_rect){0, 0, cv->w, cv->h - below});
+    struct sx_canvas area = table_canvas(&part);
+
+    t->ascii = sx_canvas_ascii(cv);
+    const struct sx_heatmap heat = heatmap_of(t, cv->w);
+    map->row = row_of(t, t->mode == HEADS ? t->head : t->layer);
+    map->col = (int)band_at(session);
+    sx_heatmap_draw(&area, &heat, map, focus);
+    sx_put(&part, 0, 0, SX_STYLE_HEADER, "period");
+    draw_sums(&part, t, map);
+    if (part.h > 3)
+        sx_put_residual(&part, 0, map->page_rows + 2, cv->w - 1, t->result->residual);
+    if (below)
+        draw_pinned(cv, map->page_rows + 3, t, map);
+}
+
+/* "query M1 → key <cls>   A: mask at 1   B: mask at 38" */
+static void draw_conditions(struct sx_canvas *cv, const struct sx_session *session)
+{
+    const struct sx_bands_data *data = &session->bands;
+    const struct sx_bands_result *r = &data->result;
+    const bool masked = session->input.masked[r->query_a];
+    char text[SX_POSITION_TEXT];
+    int x = sx_put(cv, 0, 0, SX_STYLE_LABEL, "query ");
+
+    x += sx_put(cv, x, 0, SX_STYLE_TEXT, sx_position_text(text, session, r->query_a));
+    x += sx_put(cv, x, 0, SX_STYLE_LABEL, masked ? " masked, key " : ", key ");
+    x += sx_put(cv, x, 0, SX_STYLE_TEXT, sx_position_text(text, session, r->key_a)) + 3;
+    if (!r->b) {
+        sx_put_cut(cv, x, 0, cv->w - x, SX_STYLE_DIM,
+                   sx_is_protein(session) && !masked ? "m masks the query   b: condition B"
+                                                     : "b chooses condition B");
+        return;
+    }
+    x += sx_putf(cv, x, 0, SX_STYLE_LABEL, "A: %s %zu   B: ", masked ? "mask at" : "query",
+                 r->query_a);
+    if (data->other)
+        sx_put_cut(cv, x, 0, cv->w - x, SX_STYLE_LABEL, "another sequence");
+    else
+        sx_putf(cv, x, 0, SX_STYLE_LABEL, "%s %zu", masked ? "mask at" : "query", r->query_b);
+}
+
+static void group_text(const struct table *t, char *buf, size_t size)
+{
+    if (t->group == READOUT)
+        snprintf(buf, size, "readout (%zu)", t->n_readers);
+    else if (t->group == ALL)
+        snprintf(buf, size, "all (%zu)", t->result->n_heads);
+    else
+        snprintf(buf, size, "H%zu", t->head);
+}
+
+static void table_title(const struct table *t, bool both, char *buf, size_t size)
+{
+    const char *term = both ? "score A and B" : term_label(t->term);
+    char group[32];
+
+    group_text(t, group, sizeof group);
+    if (t->mode == HEADS)
+        snprintf(buf, size, "layer %zu: head × band · %s", t->layer, term);
+    else
+        snprintf(buf, size, "layer × band · %s · heads: %s", term, group);
+}
+
+/* A and B beside each other, or above each other where the screen is narrow. */
+static void draw_both(struct sx_canvas *cv, struct table *t, const struct sx_session *session,
+                      struct bands_state *state)
+{
+    const int least = ROW_LABEL + SUM + (int)t->result->n_bands * CELL_LEAST;
+    const bool beside = cv->w >= 2 * least + 1;
+    const int w = beside ? (cv->w - 1) / 2 : cv->w;
+    const int h = beside ? cv->h : cv->h / 2;
+    struct sx_canvas a = sx_canvas_sub(cv, (struct sx_rect){0, 0, w, h});
+    struct sx_canvas b = sx_canvas_sub(
+        cv, (struct sx_rect){beside ? w + 1 : 0, beside ? 0 : h, w, beside ? cv->h : cv->h - h});
+
+    t->term = SX_BAND_SCORE_A;
+    draw_table(&a, t, session, &state->table, true);
+    t->term = SX_BAND_SCORE_B;
+    draw_table(&b, t, session, &state->other, false);
+    t->term = SX_BAND_SCORE_A;
+}
+
+/* --- the cell -----------------------------------------------------------------------------------
+ */
+
+static int put_pair(struct sx_canvas *cv, int y, const char *label, const char *a, const char *b)
+{
+    sx_put(cv, 0, y, SX_STYLE_LABEL, label);
+    sx_put_right(cv, 9, y, 7, *label ? SX_STYLE_NUMBER : SX_STYLE_HEADER, a);
+    if (b)
+        sx_put_right(cv, 16, y, 7, *label ? SX_STYLE_NUMBER : SX_STYLE_HEADER, b);
+    return y + 1;
+}
+
+static int put_signed_pair(struct sx_canvas *cv, int y, const char *label, double a, double b,
+                           bool has_b)
+{
+    char left[16], right[16];
+    const bool ascii = sx_canvas_ascii(cv);
+
+    return put_pair(cv, y, label, sx_signed_text(left, sizeof left, a, 7, ascii),
+                    has_b ? sx_signed_text(right, sizeof right, b, 7, ascii) : NULL);
+}
+
+static int put_norm_pair(struct sx_canvas *cv, int y, const char *label, double a, double b,
+                         bool has_b)
+{
+    char left[16], right[16];
+
+    snprintf(left, sizeof left, "%.*f", a < 99.995 ? 2 : 0, a);
+    snprintf(right, sizeof right, "%.*f", b < 99.995 ? 2 : 0, b);
+    return put_pair(cv, y, label, left, has_b ? right : NULL);
+}
+
+/* r, rho and the angles of the band in A and B. */
+static int draw_polar(struct sx_canvas *cv, const struct sx_bands_result *r, size_t at)
+{
+    const struct sx_band *a = &r->a[at], *b = r->b ? &r->b[at] : a;
+    const bool two = r->b != NULL, ascii = sx_canvas_ascii(cv);
+    int y = put_pair(cv, 0, "", "A", two ? "B" : NULL);
+
+    y = put_norm_pair(cv, y, "r  |q|", a->r, b->r, two);
+    y = put_norm_pair(cv, y, ascii ? "rho |k|" : "ρ  |k|", a->rho, b->rho, two);
+    y = put_signed_pair(cv, y, "cos", a->cosine, b->cosine, two);
+    y = put_signed_pair(cv, y, "content", a->alpha, b->alpha, two);
+    sx_put(cv, 24, y - 1, SX_STYLE_UNIT, "rad");
+    y = put_signed_pair(cv, y, "position", fmod(a->delta, 6.283185307179586),
+                        fmod(b->delta, 6.283185307179586), two);
+    sx_put(cv, 24, y - 1, SX_STYLE_UNIT, "rad");
+    return put_signed_pair(cv, y, "score", a->score, b->score, two);
+}
+
+static int put_part(struct sx_canvas *cv, int y, int indent, const char *label, double value)
+{
+    char text[16];
+
+    sx_put(cv, indent, y, SX_STYLE_LABEL, label);
+    sx_put_right(cv, 13, y, 8, SX_STYLE_NUMBER,
+                 sx_signed_text(text, sizeof text, value, 7, sx_canvas_ascii(cv)));
+    return y + 1;
+}
+
+static int draw_split(struct sx_canvas *cv, const struct sx_bands_result *r, size_t at)
+{
+    char text[16];
+
+    if (!r->split)
+        return 0;
+    const struct sx_band_split *s = &r->split[at];
+    int y = put_part(cv, 0, 0, "B - A, logits", s->total);
+    y = put_part(cv, y, 1, "query norm", s->query_norm);
+    y = put_part(cv, y, 1, "key norm", s->key_norm);
+    y = put_part(cv, y, 1, "direction", s->direction);
+    y = put_part(cv, y, 2, "content", s->content);
+    y = put_part(cv, y, 2, "position", s->position);
+    sx_put(cv, 0, y, SX_STYLE_LABEL, "coupling");
+    sx_put_right(cv, 13, y, 8, SX_STYLE_NUMBER,
+                 sx_fraction(text, sizeof text, s->coupling, 2, sx_canvas_ascii(cv)));
+    return y + 1;
+}
+
+/* The head as a whole: attention and margin from A to B, what it would write. */
+static int draw_whole(struct sx_canvas *cv, const struct table *t, size_t layer, size_t head)
+{
+    const struct sx_bands_result *r = t->result;
+    const size_t at = layer * r->n_heads + head;
+    const bool ascii = sx_canvas_ascii(cv);
+    char text[96], a[24], b[24];
+
+    int y = put_pair(cv, 0, "", "A", r->attention_b ? "B" : NULL);
+    y = put_pair(cv, y, "attention", sx_probability_text(a, sizeof a, r->attention_a[at], ascii),
+                 r->attention_b ? sx_probability_text(b, sizeof b, r->attention_b[at], ascii)
+                                : NULL);
+    y = put_signed_pair(cv, y, "margin", r->margin_a[at], r->margin_b ? r->margin_b[at] : 0,
+                        r->margin_b != NULL);
+    if (r->readout)
+        y = put_signed_pair(cv, y, "readout", r->readout[at], 0, false);
+    snprintf(text, sizeof text, "%s, sum", term_label(t->term));
+    number_text(t, head_value(t, layer, head, ALL_BANDS), 7, a, sizeof a);
+    sx_put_cut(cv, 0, y, 15, SX_STYLE_LABEL, text);
+    sx_put_right(cv, 16, y, 7, SX_STYLE_NUMBER, a);
+    return y + 1;
+}
+
+static int draw_comparison(struct sx_canvas *cv, const struct table *t, double here)
+{
+    char text[48], label[48];
+
+    if (!t->pin.set)
+        return 0;
+    const double pinned = pin_value(t, (int)t->pin.band);
+    if (t->pin.head_alone)
+        snprintf(label, sizeof label, "* L%zu H%zu b%zu", t->pin.layer, t->pin.head, t->pin.band);
+    else
+        snprintf(label, sizeof label, "* layer %zu b%zu", t->pin.layer, t->pin.band);
+    sx_put_cut(cv, 0, 0, 15, SX_STYLE_LABEL, label);
+    number_text(t, pinned, 7, text, sizeof text);
+    sx_put_right(cv, 16, 0, 7, SX_STYLE_NUMBER, text);
+    sx_put(cv, 0, 1, SX_STYLE_LABEL, "cell - pinned");
+    number_text(t, here - pinned, 7, text, sizeof text);
+    sx_put_right(cv, 16, 1, 7, SX_STYLE_NUMBER, text);
+    return 2;
+}
+
+/* The blocks below each other, or beside each other where the pane is wide. */
+static void draw_blocks(struct sx_canvas *cv, const struct table *t, size_t layer, size_t head,
+                        size_t band)
+{
+    static const int width[] = {POLAR, SPLIT, WHOLE};
+    const size_t at = (layer * t->result->n_heads + head) * t->result->n_bands + band;
+    const double here =
+        t->alone ? head_value(t, layer, head, (int)band) : layer_value(t, layer, (int)band);
+    const bool beside = cv->w >= BESIDE;
+    int x = 1, y = 0;
+
+    for (int block = 0; block < 4; block++) {
+        /* What is pinned stands beside the others where it can, else below the third. */
+        const bool below = !beside || (block == 3 && cv->w < BESIDE + WHOLE - 4);
+        if (block > 0 && !below)
+            x += width[block - 1] + (cv->w > BESIDE + WHOLE ? 3 : 0);
+        struct sx_canvas part = sx_canvas_sub(
+            cv, (struct sx_rect){x, below ? y : 0, cv->w - x, below ? cv->h - y : cv->h});
+        const int rows = block == 0   ? draw_polar(&part, t->result, at)
+                         : block == 1 ? draw_split(&part, t->result, at)
+                         : block == 2 ? draw_whole(&part, t, layer, head)
+                                      : draw_comparison(&part, t, here);
+        if (rows == 0 && block == 1 && !below)
+            x -= SPLIT;
+        if (below || block == 2)
+            y += rows + (rows > 0 && cv->h > 24);
+    }
+}
+
+static void draw_cell(struct sx_canvas *cv, const struct table *t, const struct sx_session *session)
+{
+    const size_t band = band_at(session), head = strongest(t, t->layer, band);
+    char title[96], label[48];
+
+    snprintf(title, sizeof title, "L%zu H%zu %s", t->layer, head,
+             sx_band_text(label, sizeof label, band, t->result->period[band]));
+    if (cv->w < 36)
+        snprintf(title, sizeof title, "L%zu H%zu band %zu · %s", t->layer, head, band,
+                 sx_period_text(label, sizeof label, t->result->period[band]));
+    const bool outside = t->mode == LAYERS && t->alone;
+    struct sx_canvas body = sx_frame(cv, title, outside ? "not in the group" : NULL, false);
+    draw_blocks(&body, t, t->layer, head, band);
+}
+
+/* --- the profile --------------------------------------------------------------------------------
+ */
+
+static bool has_profile(const struct sx_session *session)
+{
+    return session->bands.result.profile && session->bands.result.n_profile > 0;
+}
+
+/* The last row is the sum over bands. */
+static double profile_value(const void *ctx, int row, int col)
+{
+    const struct table *t = ctx;
+    const struct sx_bands_result *r = t->result;
+    const bool all = row == (int)r->n_bands;
+    double sum = 0;
+
+    for (size_t h = 0; h < r->n_heads; h++) {
+        if (t->alone ? h != t->head : !in_group(t, t->layer, h))
+            continue;
+        const float *at =
+            r->profile + (t->layer * r->n_heads + h) * r->n_bands * r->n_profile + col;
+        for (size_t b = all ? 0 : (size_t)row; b < r->n_bands && (all || b == (size_t)row); b++)
+            sum += (double)at[b * r->n_profile];
+    }
+    return sum;
+}
+
+struct profile {
+    const struct table *table;
+    const struct sx_session *session;
+};
+
+static double profile_cell(const void *ctx, int row, int col)
+{
+    const struct profile *p = ctx;
+    return profile_value(p->table, row, col);
+}
+
+static void profile_row(const void *ctx, int row, char *buf, size_t size)
+{
+    const struct profile *p = ctx;
+    if (row == (int)p->table->result->n_bands)
+        snprintf(buf, size, "%s", p->table->ascii ? "sum" : "Σ");
+    else
+        sx_period_text(buf, size, p->table->result->period[row]);
+}
+
+static void profile_col(const void *ctx, int col, char *buf, size_t size)
+{
+    const struct profile *p = ctx;
+    const uint32_t at = p->table->result->profile_at[col];
+
+    if (at >= p->session->input.n)
+        snprintf(buf, size, "–");
+    else if (sx_is_protein(p->session))
+        snprintf(buf, size, "%.1s", p->session->input.tokens[at].text);
+    else
+        snprintf(buf, size, "%u", (unsigned)at);
+}
+
+static struct sx_heatmap profile_of(const struct profile *p)
+{
+    const struct sx_bands_result *r = p->table->result;
+    double most = 0;
+
+    for (int row = 0; row < (int)r->n_bands; row++)
+        for (int col = 0; col < (int)r->n_profile; col++)
+            most = fmax(most, fabs(profile_value(p->table, row, col)));
+    const double end = sx_scale_end(most);
+    return (struct sx_heatmap){
+        .rows = (int)r->n_bands + 1,
+        .cols = (int)r->n_profile,
+        .value = profile_cell,
+        .row_label = profile_row,
+        .col_label = profile_col,
+        .ctx = p,
+        .row_label_width = 6,
+        .diverging = true,
+        .lo = -end,
+        .hi = end,
+        .unit = "logits",
+        .what = "score",
+    };
+}
+
+static void profile_title(const struct table *t, char *buf, size_t size)
+{
+    char group[32];
+
+    group_text(t, group, sizeof group);
+    if (t->alone)
+        snprintf(buf, size, "band × position of the query · L%zu H%zu", t->layer, t->head);
+    else
+        snprintf(buf, size, "band × position of the query · layer %zu, heads: %s", t->layer, group);
+}
+
+static int column_of(const struct sx_bands_result *r, size_t token)
+{
+    for (size_t i = 0; i < r->n_profile; i++)
+        if (r->profile_at[i] == token)
+            return (int)i;
+    return 0;
+}
+
+static void draw_profile(struct sx_canvas *cv, struct table *t, const struct sx_session *session,
+                         struct bands_state *state, bool focus)
+{
+    const struct profile p = {t, session};
+    char title[96], info[SX_POSITION_TEXT] = "";
+
+    t->ascii = sx_canvas_ascii(cv);
+    profile_title(t, title, sizeof title);
+    if (!has_profile(session)) {
+        struct sx_canvas body = sx_frame(cv, title, NULL, focus);
+        sx_slot_notice(&body, SX_STATE_EMPTY, NULL, "",
+                       "P computes the score of every band along all positions of the query: a "
+                       "pass each.");
+        return;
+    }
+    const struct sx_heatmap map = profile_of(&p);
+    if (!focus) /* where A stands */
+        state->profile.col = column_of(t->result, t->result->query_a);
+    if (state->profile.col < (int)t->result->n_profile && state->profile.col >= 0)
+        sx_position_text(info, session, t->result->profile_at[state->profile.col]);
+    struct sx_canvas body = sx_frame(cv, title, info, focus);
+    struct sx_canvas inner = sx_canvas_sub(&body, (struct sx_rect){1, 0, body.w - 2, body.h});
+    if (state->profile.row < (int)t->result->n_bands || !focus)
+        state->profile.row = (int)band_at(session);
+    sx_heatmap_draw(&inner, &map, &state->profile, focus);
+}
+
+/* --- the screen ---------------------------------------------------------------------------------
+ */
+
+/* Table, cell, profile. */
+static void panes_of(const struct sx_view *view, const struct sx_session *session,
+                     struct sx_rect pane[3])
+{
+    const struct bands_state *state = view->state;
+    const struct sx_bands_result *r = &session->bands.result;
+    const struct sx_rect body = sx_body_rect(view);
+    const bool main_profile = state->mode == PROFILE, both = state->show == BOTH && !main_profile;
+    const int rows = main_profile           ? (int)r->n_bands + 1
+                     : state->mode == HEADS ? (int)r->n_heads
+                                            : (int)r->n_layers;
+    int h = rows + TABLE_FOOT + (state->pin.set && !main_profile);
+
+    pane[0] = pane[1] = pane[2] = body;
+    pane[2].h = 0;
+    if (sx_folded(view) || main_profile) {
+        h = both ? 2 * h - 2 : h;
+        h = h > body.h - 7 ? (body.h - 7 > 12 && !both ? body.h - 7 : body.h) : h;
+        pane[0].h = h;
+        pane[1].y = h;
+        pane[1].h = body.h - h;
+        pane[1].w = pane[1].h > 0 ? body.w : 0;
+        return;
+    }
+    const int detail = sx_layout_int(view, "detail", 30);
+    const int table = 3 + ROW_LABEL + SUM + (int)r->n_bands * CELL_MOST;
+    const int wanted = both ? 2 * table : table;
+    pane[0].w = wanted < body.w - detail - 1 ? wanted : body.w - detail - 1;
+    pane[1].x = pane[0].w + 1;
+    pane[1].w = body.w - pane[1].x;
+    const int least = pane[1].w >= BESIDE ? 10 : 24;
+    const int spare = body.h - (h > least ? h : least);
+    pane[2].h = spare >= sx_layout_int(view, "profile", 13) ? spare : 0;
+    pane[0].h = pane[1].h = body.h - pane[2].h;
+    pane[2].y = pane[0].h;
+}
+
+static void draw_notice(struct sx_canvas *cv, const struct sx_session *session)
+{
+    const struct sx_bands_data *data = &session->bands;
+    struct sx_canvas body = sx_frame(cv, "layer × band", NULL, true);
+
+    sx_result_notice(&body, session, asked_alike(session) ? data->state : SX_STATE_PENDING,
+                     data->serial, &data->error, "scores of every layer and head in bands …");
+}
+
+static void draw_main(struct sx_canvas *cv, struct table *t, const struct sx_session *session,
+                      struct bands_state *state)
+{
+    const bool both = state->show == BOTH && session->bands.result.b;
+    char title[96];
+
+    table_title(t, both, title, sizeof title);
+    struct sx_canvas body = sx_frame(cv, title, state->by_effect ? "by effect" : NULL, true);
+    struct sx_canvas inner = sx_canvas_sub(&body, (struct sx_rect){1, 0, body.w - 2, body.h});
+    const int head = inner.h > 4;
+    if (head)
+        draw_conditions(&inner, session);
+    struct sx_canvas area =
+        sx_canvas_sub(&inner, (struct sx_rect){0, head, inner.w, inner.h - head});
+    if (both)
+        draw_both(&area, t, session, state);
+    else
+        draw_table(&area, t, session, &state->table, true);
+}
+
+static void bands_draw(const struct sx_view *view, const struct sx_session *session,
+                       struct sx_canvas *canvas)
+{
+    struct bands_state *state = view->state;
+    struct sx_rect pane[3];
+
+    if (sx_too_small(canvas, 24, 6) || sx_input_notice(canvas, session, "bands"))
+        return;
+    if (!bands_current(session)) {
+        draw_notice(canvas, session);
+        return;
+    }
+    struct table t = table_of(state, session);
+    panes_of(view, session, pane);
+    struct sx_canvas cv = sx_canvas_sub(canvas, pane[0]);
+    if (state->mode == PROFILE)
+        draw_profile(&cv, &t, session, state, true);
+    else
+        draw_main(&cv, &t, session, state);
+    if (pane[1].w > 0 && pane[1].h > 0) {
+        struct sx_canvas right = sx_canvas_sub(canvas, pane[1]);
+        draw_cell(&right, &t, session);
+    }
+    if (pane[2].h > 0) {
+        struct sx_canvas below = sx_canvas_sub(canvas, pane[2]);
+        draw_profile(&below, &t, session, state, false);
+    }
+    sx_pane_divider(canvas, pane);
+}
+
+static size_t bands_followers(const struct sx_view *view, const struct sx_session *session,
+                              struct sx_rect out[SX_FOLLOWERS])
+{
+    struct sx_rect pane[3];
+    size_t n = 0;
+
+    if (!bands_current(session))
+        return 0;
+    panes_of(view, session, pane);
+    for (int i = 1; i < 3; i++)
+        if (pane[i].w > 0 && pane[i].h > 0)
+            out[n++] = pane[i];
+    return n;
+}
+
+static void ask_bands(size_t against, bool profile, struct sx_emit *emit)
+{
+    if (against == SIZE_MAX)
+        sx_emit_line(emit, "band-table%s", profile ? " --profile" : "");
+    else
+        sx_emit_line(emit, "band-table --against %zu%s", against, profile ? " --profile" : "");
+}
+
+static void bands_need(struct sx_view *view, const struct sx_session *session, struct sx_emit *emit)
+{
+    struct bands_state *state = view->state;
+    const struct sx_bands_data *data = &session->bands;
+
+    if (!sx_need_input(session, emit))
+        return;
+    if (state->serial != session->input.serial) {
+        state->serial = session->input.serial;
+        state->pin.set = false;
+    }
+    const bool profile = state->mode == PROFILE || profile_unasked(view, session);
+    if (sx_slot_wanted(session, data->state, data->serial) || !asked_alike(session) ||
+        (profile && !data->profile && data->state != SX_STATE_FAILED))
+        ask_bands(against_of(session), profile, emit);
+}
+
+/* --- requests -----------------------------------------------------------------------------------
+ */
+
+static size_t stepped(size_t from, long by, size_t n)
+{
+    const long to = (long)from + by;
+    return to < 0 ? 0 : to >= (long)n ? n - 1 : (size_t)to;
+}
+
+/* "38": where B's mask stands; "none"; nothing: in the middle. */
+static void choose_against(const struct sx_view *view, const struct sx_session *session,
+                           const char *text, struct sx_emit *emit)
+{
+    const struct bands_state *state = view->state;
+    const size_t n = session->input.n;
+    size_t token = n / 2;
+
+    if (strcmp(text, "none") == 0) {
+        sx_emit_line(emit, "set --against none");
+        return;
+    }
+    if (*text && !sx_token_of_text(session, text, &token, emit))
+        return;
+    if (token == sx_selected_token(session)) {
+        sx_emit_line(emit, "message B must be another position than A, which is %zu", token);
+        return;
+    }
+    sx_emit_line(emit, "set --against %zu", token);
+    if (session->bands.other) /* else `need` sees that it changed */
+        ask_bands(token, state->mode == PROFILE || profile_unasked(view, session), emit);
+}
+
+static bool term_request(struct bands_state *state, const struct sx_session *session,
+                         const char *name, struct sx_emit *emit)
+{
+    static const struct {
+        const char *name;
+        enum sx_band_term term;
+    } terms[] = {
+        {"term-total", SX_BAND_TOTAL},       {"term-query-norm", SX_BAND_QUERY_NORM},
+        {"term-key-norm", SX_BAND_KEY_NORM}, {"term-direction", SX_BAND_DIRECTION},
+        {"term-content", SX_BAND_CONTENT},   {"term-position", SX_BAND_POSITION},
+        {"term-coupling", SX_BAND_COUPLING},
+    };
+
+    for (size_t i = 0; i < sizeof terms / sizeof *terms; i++) {
+        if (strcmp(name, terms[i].name) != 0)
+            continue;
+        state->show = CHANGE;
+        state->change = (unsigned)(terms[i].term - SX_BAND_TOTAL);
+        if (against_of(session) == SIZE_MAX && !session->bands.other)
+            sx_emit_line(emit, "message %s is of the change from A to B: b chooses B",
+                         term_label(terms[i].term));
+        return true;
+    }
+    return false;
+}
+
+static void toggle_pin(struct bands_state *state, const struct sx_session *session)
+{
+    const struct pin pin = {true, state->mode == HEADS, layer_at(session), head_at(session),
+                            band_at(session)};
+    const bool same = state->pin.set && state->pin.head_alone == pin.head_alone &&
+                      state->pin.layer == pin.layer && state->pin.head == pin.head &&
+                      state->pin.band == pin.band;
+
+    state->pin = pin;
+    state->pin.set = !same;
+}
+
+static bool mode_request(struct sx_view *view, const struct sx_session *session, const char *name,
+                         struct sx_emit *emit)
+{
+    struct bands_state *state = view->state;
+
+    if (strcmp(name, "heads") == 0)
+        state->mode = state->mode == HEADS ? LAYERS : HEADS;
+    else if (strcmp(name, "profile") == 0) {
+        state->before = state->mode == PROFILE ? state->before : state->mode;
+        state->mode = state->mode == PROFILE ? state->before : PROFILE;
+    } else if (strcmp(name, "back") == 0 && state->mode != LAYERS)
+        state->mode = state->mode == PROFILE ? state->before : LAYERS;
+    else if (strcmp(name, "group") == 0)
+        state->group = (state->group + 1) % GROUPS;
+    else if (strcmp(name, "show") == 0)
+        state->show = (state->show + 1) % SHOWS;
+    else if (strcmp(name, "sort") == 0)
+        state->by_effect = !state->by_effect;
+    else if (strcmp(name, "pin") == 0 && bands_current(session))
+        toggle_pin(state, session);
+    else if (strcmp(name, "pin") == 0 || strcmp(name, "again") == 0)
+        ask_bands(against_of(session), state->mode == PROFILE || profile_unasked(view, session),
+                  emit);
+    else
+        return false;
+    return true;
+}
+
+/* To the head that does most in the cell; `x` takes the cell's band out of its query there. */
+static bool head_request(const struct bands_state *state, const struct sx_session *session,
+                         const char *name, struct sx_emit *emit)
+{
+    const bool out = strcmp(name, "knock-out") == 0;
+
+    if (!out && strcmp(name, "open") != 0)
+        return false;
+    if (!bands_current(session))
+        return true;
+    const struct table t = table_of(state, session);
+    const size_t band = band_at(session), head = strongest(&t, t.layer, band);
+    if (out && band > 62) {
+        sx_emit_line(emit, "message bands from 63 on cannot be taken out");
+        return true;
+    }
+    sx_emit_line(emit, "select --layer %zu --head %zu --band %zu", t.layer, head, band);
+    if (out)
+        sx_emit_line(emit, "set --bands-removed %llu", 1ULL << band);
+    sx_emit_line(emit, "view head");
+    return true;
+}
+
+/* [ ]: the head where layers are rows, else the layer. { }: the query. */
+static bool step_request(const struct bands_state *state, const struct sx_session *session,
+                         const struct sx_view_request *request, struct sx_emit *emit)
+{
+    const bool inner = strncmp(request->name, "other-", 6) == 0;
+    const long count = request->count > 0 ? (long)request->count : 1;
+    const long by = strstr(request->name, "next") ? count : -count;
+    const struct sx_model_info *info = &session->input.info;
+
+    if (!inner && strncmp(request->name, "query-", 6) != 0)
+        return false;
+    if (!inner)
+        sx_select_token(session, stepped(sx_selected_token(session), by, session->input.n), emit);
+    else if (state->mode == LAYERS)
+        sx_emit_line(emit, "select --head %zu",
+                     stepped(session->selection.head, by, (size_t)info->n_heads));
+    else
+        sx_emit_line(emit, "select --layer %zu",
+                     stepped(session->selection.layer, by, (size_t)info->n_layers));
+    return true;
+}
+
+static void select_cell(const struct table *t, const struct sx_session *session, int row, int col,
+                        struct sx_emit *emit)
+{
+    const bool heads = t->mode == HEADS;
+    const size_t at = row_at(t, row), now = heads ? t->head : t->layer;
+
+    if (at == now && (size_t)col == band_at(session))
+        return;
+    sx_emit_line(emit, "select --%s %zu --band %d", heads ? "head" : "layer", at, col);
+}
+
+static bool table_request(struct sx_view *view, const struct sx_session *session,
+                          const struct sx_view_request *request, struct sx_emit *emit)
+{
+    struct bands_state *state = view->state;
+    struct sx_rect pane[3];
+    struct table t = table_of(state, session);
+    int row, col;
+
+    panes_of(view, session, pane);
+    const struct sx_heatmap map = heatmap_of(&t, pane[0].w - 2);
+    state->table.row = row_of(&t, t.mode == HEADS ? t.head : t.layer);
+    state->table.col = (int)band_at(session);
+    if (strcmp(request->name, "click") == 0) {
+        if (!sx_heatmap_hit(&map, &state->table, request->x - 1, request->y - 2, &row, &col))
+            return true;
+        state->table.row = row;
+        state->table.col = col;
+    } else if (!sx_heatmap_request(&map, &state->table, request->name, request->count)) {
+        return false;
+    }
+    select_cell(&t, session, state->table.row, state->table.col, emit);
+    return true;
+}
+
+static bool profile_request(struct bands_state *state, const struct sx_session *session,
+                            const struct sx_view_request *request, struct sx_emit *emit)
+{
+    const struct table t = table_of(state, session);
+    const struct profile p = {&t, session};
+    int row, col;
+
+    if (!has_profile(session))
+        return false;
+    const struct sx_heatmap map = profile_of(&p);
+    if (strcmp(request->name, "mark") == 0) {
+        char text[24];
+        const int at = state->profile.col;
+        snprintf(text, sizeof text, "%u", (unsigned)t.result->profile_at[at < map.cols ? at : 0]);
+        if (t.result->profile_at[at < map.cols ? at : 0] != sx_selected_token(session))
+            sx_emit_line(emit, "set --against %s", text);
+        return true;
+    }
+    if (strcmp(request->name, "click") == 0) {
+        if (!sx_heatmap_hit(&map, &state->profile, request->x - 1, request->y - 1, &row, &col))
+            return true;
+        state->profile.row = row;
+        state->profile.col = col;
+    } else if (!sx_heatmap_request(&map, &state->profile, request->name, request->count)) {
+        return false;
+    }
+    if (state->profile.row < (int)t.result->n_bands &&
+        (size_t)state->profile.row != band_at(session))
+        sx_emit_line(emit, "select --band %d", state->profile.row);
+    return true;
+}
+
+static void ask_key(const struct sx_session *session, const char *text, struct sx_emit *emit)
+{
+    size_t key;
+
+    if (*text && sx_token_of_text(session, text, &key, emit))
+        sx_select_key(session, key, emit);
+}
+
+static bool bands_request(struct sx_view *view, const struct sx_session *session,
+                          const struct sx_view_request *request, struct sx_emit *emit)
+{
+    struct bands_state *state = view->state;
+    const char *text = request->text ? request->text : "";
+    const enum mode before = state->mode;
+    bool taken = true;
+
+    if (sx_input_request(session, request, emit))
+        return true;
+    if (!sx_input_ready(session))
+        return false;
+    if (strcmp(request->name, "ask-against") == 0)
+        choose_against(view, session, text, emit);
+    else if (strcmp(request->name, "ask-key") == 0)
+        ask_key(session, text, emit);
+    else if (strcmp(request->name, "mask") == 0)
+        sx_emit_line(emit, "mask --token %zu", sx_selected_token(session));
+    else
+        taken = term_request(state, session, request->name, emit) ||
+                mode_request(view, session, request->name, emit) ||
+                head_request(state, session, request->name, emit) ||
+                step_request(state, session, request, emit) ||
+                (bands_current(session) &&
+                 (state->mode == PROFILE ? profile_request(state, session, request, emit)
+                                         : table_request(view, session, request, emit)));
+    emit->dirty |= taken;
+    if (state->mode != before)
+        bands_need(view, session, emit);
+    return taken;
+}
+
+/* --- as data ------------------------------------------------------------------------------------
+ */
+
+static void add_condition(struct sx_value *row, const struct sx_band *band, const char *suffix)
+{
+    const struct {
+        const char *name;
+        double value;
+    } fields[] = {
+        {"score", band->score}, {"r", band->r},         {"rho", band->rho},
+        {"cos", band->cosine},  {"alpha", band->alpha}, {"delta", band->delta},
+    };
+
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%s%s", fields[i].name, suffix);
+        sx_row_real(row, name, fields[i].value);
+    }
+}
+
+static void add_split(struct sx_value *row, const struct sx_band_split *s)
+{
+    sx_row_real(row, "total", s->total);
+    sx_row_real(row, "qn", s->query_norm);
+    sx_row_real(row, "kn", s->key_norm);
+    sx_row_real(row, "dir", s->direction);
+    sx_row_real(row, "content", s->content);
+    sx_row_real(row, "position", s->position);
+    sx_row_real(row, "norm_only", s->norm_only);
+    sx_row_real(row, "direction_only", s->direction_only);
+    sx_row_real(row, "interaction", s->interaction);
+    sx_row_real(row, "coupling", s->coupling);
+}
+
+static void add_head_rows(struct sx_value *rows, const struct sx_bands_result *r, size_t layer,
+                          size_t head)
+{
+    for (size_t b = 0; b < r->n_bands; b++) {
+        const size_t at = (layer * r->n_heads + head) * r->n_bands + b;
+        struct sx_value *row = sx_value_append(rows, sx_value_map());
+        sx_value_set(row, "layer", sx_value_int((int64_t)layer));
+        sx_value_set(row, "head", sx_value_int((int64_t)head));
+        sx_value_set(row, "band", sx_value_int((int64_t)b));
+        sx_row_real(row, "period", isfinite(r->period[b]) ? r->period[b] : NAN);
+        add_condition(row, &r->a[at], "");
+        if (r->b)
+            add_condition(row, &r->b[at], "_b");
+        if (r->split)
+            add_split(row, &r->split[at]);
+    }
+}
+
+static void add_profile_rows(struct sx_value *rows, const struct table *t)
+{
+    const struct sx_bands_result *r = t->result;
+
+    for (size_t b = 0; b < r->n_bands; b++)
+        for (size_t i = 0; i < r->n_profile; i++) {
+            struct sx_value *row = sx_value_append(rows, sx_value_map());
+            sx_value_set(row, "layer", sx_value_int((int64_t)t->layer));
+            sx_value_set(row, "head", t->alone ? sx_value_int((int64_t)t->head) : sx_value_null());
+            sx_value_set(row, "band", sx_value_int((int64_t)b));
+            sx_value_set(row, "position", sx_value_int((int64_t)r->profile_at[i]));
+            sx_row_real(row, "score", profile_value(t, (int)b, (int)i));
+        }
+}
+
+/* Every band of every layer and head, whatever the table shows of them; with the profile open, its
+ * cells. */
+static struct sx_value *bands_data(const struct sx_view *view, const struct sx_session *session)
+{
+    const struct bands_state *state = view->state;
+    const struct sx_bands_result *r = &session->bands.result;
+    struct sx_value *document;
+    struct sx_value *rows = sx_rows_document(&document);
+
+    if (!bands_current(session))
+        return document;
+    const struct table t = table_of(state, session);
+    sx_value_set(document, "query", sx_value_int((int64_t)r->query_a));
+    sx_value_set(document, "key", sx_value_int((int64_t)r->key_a));
+    sx_value_set(document, "against", r->b ? sx_value_int((int64_t)r->query_b) : sx_value_null());
+    sx_row_real(document, "residual", r->residual);
+    if (state->mode == PROFILE && has_profile(session)) {
+        add_profile_rows(rows, &t);
+        return document;
+    }
+    for (size_t l = 0; l < r->n_layers; l++)
+        for (size_t h = 0; h < r->n_heads; h++)
+            add_head_rows(rows, r, l, h);
+    return document;
+}
+
+static void bands_line(const struct sx_view *view, const struct sx_session *session,
+                       struct sx_str *out)
+{
+    const struct bands_state *state = view->state;
+
+    if (!bands_current(session) || !session->bands.line)
+        return;
+    const struct table t = table_of(state, session);
+    sx_str_printf(out, "%s --layer %zu --head %zu", session->bands.line, t.layer,
+                  strongest(&t, t.layer, band_at(session)));
+}
+
+static const struct sx_key_binding keys[] = {
+    {"bands", "t", "term-total", "total", "The change of the score from A to B.", "Terms"},
+    {"bands", "n", "term-query-norm", "norm", "What the norm of the query changes.", "Terms"},
+    {"bands", "K", "term-key-norm", NULL, "What the norm of the key changes.", "Terms"},
+    {"bands", "d", "term-direction", "direction", "What the angle between them changes.", "Terms"},
+    {"bands", "c", "term-content", "content", "Of the direction: the angle before rotation.",
+     "Terms"},
+    {"bands", "p", "term-position", "position", "Of the direction: the rotation.", "Terms"},
+    {"bands", "u", "term-coupling", NULL,
+     "How much norm and direction act together: interaction over all one-at-a-time parts.",
+     "Terms"},
+    {"bands", "w", "group", "heads", "Which heads are summed: readout, all, one.", "Bands"},
+    {"bands", "v", "show", "A/B/B-A", "The change, the score in A, in B, or both.", "Bands"},
+    {"bands", "b", "ask-against", "condition B",
+     "Where the mask stands in B; nothing: in the middle; none: A alone.", "Bands"},
+    {"bands", "x", "knock-out", "knock out", "The head without this band.", "Bands"},
+    {"bands", "Enter", "open", "head", "The head that does most in this cell, in full.", "Bands"},
+    {"bands", "H", "heads", NULL, "The heads of this layer instead of the layers.", "Bands"},
+    {"bands", "P", "profile", "profile", "The bands along all positions of the query.", "Bands"},
+    {"bands", "o", "sort", "sort", "Rows by their effect, or in order.", "Bands"},
+    {"bands", "r", "pin", "pin", "Keep this cell to compare with others; or ask again.", "Bands"},
+    {"bands", "]", "other-next", NULL, "The next head; where heads are rows: the next layer.",
+     "Bands"},
+    {"bands", "[", "other-previous", NULL, "The head before; where heads are rows: the layer.",
+     "Bands"},
+    {"bands", "}", "query-next", NULL, "The next query.", "Bands"},
+    {"bands", "{", "query-previous", NULL, "The query before.", "Bands"},
+    {"bands", "e", "ask-key", NULL, "Another key, by its number.", "Bands"},
+    {"bands", "m", "mask", NULL, "Mask the query, or unmask it.", "Bands"},
+    {"bands", "Space", "mark", NULL, "In the profile: this position becomes B.", "Bands"},
+    {"bands", "i", "ask-input", NULL, "Type another sequence or prompt.", "Bands"},
+    {"bands", "C", ":copy line", NULL, "Copy the command line that gives this cell.", "Bands"},
+    {"bands", "R", ":view jobs", NULL, "The run that made it.", "Bands"},
+    {"bands", "a", ":view attention", NULL, "The attention of this query.", "Bands"},
+    {"bands", "s", ":view sequence", NULL, "The query in the sequence.", "Bands"},
+};
+
+const struct sx_view_ops sx_view_bands = {
+    .name = "bands",
+    .help = "scores in rotary bands: what changes them from one position of the mask to another",
+    .key = 'b',
+    .depends = 1u << SX_SLOT_WORKSPACE | 1u << SX_SLOT_SELECTION | 1u << SX_SLOT_SETTINGS |
+               1u << SX_SLOT_INPUT | 1u << SX_SLOT_BANDS,
+    .n_panes = 1,
+    .state_size = sizeof(struct bands_state),
+    .keys = keys,
+    .n_keys = sizeof keys / sizeof *keys,
+    .need = bands_need,
+    .draw = bands_draw,
+    .followers = bands_followers,
+    .request = bands_request,
+    .title = sx_title_of_input,
+    .data = bands_data,
+    .line = bands_line,
+};
