@@ -32,6 +32,17 @@ void sx_gemm(bool trans_a, bool trans_b, size_t m, size_t n, size_t k, float alp
                 to_int(lda ? lda : 1), b, to_int(ldb ? ldb : 1), beta, c, to_int(ldc));
 }
 
+void sx_gemm_f64(bool trans_a, bool trans_b, size_t m, size_t n, size_t k, double alpha,
+                 const double *a, size_t lda, const double *b, size_t ldb, double beta, double *c,
+                 size_t ldc)
+{
+    if (m == 0 || n == 0)
+        return;
+    SX_ASSERT(lda >= (trans_a ? m : k) && ldb >= (trans_b ? k : n) && ldc >= n);
+    cblas_dgemm(CblasRowMajor, op(trans_a), op(trans_b), to_int(m), to_int(n), to_int(k), alpha, a,
+                to_int(lda ? lda : 1), b, to_int(ldb ? ldb : 1), beta, c, to_int(ldc));
+}
+
 enum sx_status sx_gemm_task(bool trans_a, bool trans_b, size_t m, size_t n, size_t k, float alpha,
                             const float *a, size_t lda, const float *b, size_t ldb, float beta,
                             float *c, size_t ldc, const struct sx_task *task)

@@ -19,7 +19,12 @@
 void sx_gemm(bool trans_a, bool trans_b, size_t m, size_t n, size_t k, float alpha, const float *a,
              size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc);
 
-/* The same, cut into blocks of rows of C that take well under 0.1 s each, with a cancel point
+/* In double. */
+void sx_gemm_f64(bool trans_a, bool trans_b, size_t m, size_t n, size_t k, double alpha,
+                 const double *a, size_t lda, const double *b, size_t ldb, double beta, double *c,
+                 size_t ldc);
+
+/* sx_gemm, cut into blocks of rows of C that take well under 0.1 s each, with a cancel point
  * between them. SX_CANCELLED leaves C half-written. Progress (*task's done and total) is left to
  * the caller, who knows how many products there are. */
 enum sx_status sx_gemm_task(bool trans_a, bool trans_b, size_t m, size_t n, size_t k, float alpha,
