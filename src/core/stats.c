@@ -21,6 +21,19 @@ struct sx_test sx_chi2_yates(uint64_t k1, uint64_t n1, uint64_t k2, uint64_t n2)
     return (struct sx_test){chi2, erfc(sqrt(chi2 / 2))};
 }
 
+double sx_mcnemar_exact(uint64_t only_a, uint64_t only_b)
+{
+    const double n = (double)only_a + (double)only_b;
+    const uint64_t fewer = only_a < only_b ? only_a : only_b;
+    double log_term = -n * M_LN2; /* of "k of n" with equal chances, k = 0 */
+    double tail = exp(log_term);
+    for (uint64_t k = 1; k <= fewer; k++) {
+        log_term += log((n - (double)k + 1) / (double)k);
+        tail += exp(log_term);
+    }
+    return fmin(1, 2 * tail);
+}
+
 struct sx_test sx_fisher_z(double r1, uint64_t n1, double r2, uint64_t n2)
 {
     double error = sqrt(1 / ((double)n1 - 3) + 1 / ((double)n2 - 3));

@@ -14,6 +14,10 @@ struct sx_test {
  * Yates' correction, no larger than the difference itself (as scipy). NAN for an empty margin. */
 struct sx_test sx_chi2_yates(uint64_t k1, uint64_t n1, uint64_t k2, uint64_t n2);
 
+/* McNemar's exact test of paired yes-or-no answers: `only_a` pairs where a alone says yes, `only_b`
+ * where b alone does. Two-sided binomial p; 1 without such pairs. */
+double sx_mcnemar_exact(uint64_t only_a, uint64_t only_b);
+
 /* Fisher's r-to-z test of two independent correlations: z = (atanh r2 - atanh r1) / se. */
 struct sx_test sx_fisher_z(double r1, uint64_t n1, double r2, uint64_t n2);
 

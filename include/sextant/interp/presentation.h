@@ -49,18 +49,20 @@ void sx_proteins_add_entry(struct sx_proteins *proteins, const struct sx_swisspr
 /* Starts at its first residue: MET or SEQUENCE. */
 void sx_proteins_add_record(struct sx_proteins *proteins, const struct sx_fasta_record *record,
                             const struct sx_proteins_options *options);
-/* Insulin chains, BPTI, melittin, glucagon, HIV-1 protease, lysozyme, and ubiquitin as the control
- * that starts with Met. */
+/* Both chains of human insulin and hen lysozyme with their precursors (UniProt P01308, P00698);
+ * BPTI, melittin, glucagon and HIV-1 protease without; ubiquitin as the control that starts with
+ * Met. */
 void sx_proteins_add_builtin(struct sx_proteins *proteins,
                              const struct sx_proteins_options *options);
 
-/* A Swiss-Prot flat file, or FASTA; which one is seen from the content. truth (FASTA only, or
- * NULL): tab-separated lines "id, first residue, class, offset": the class as sx_nterm_class_name
- * writes it, offset the residues before the mature chain in that record. Lines that begin with '#'
- * and a head line that begins with "id" are passed over; a first residue that does not stand there,
- * and an id that no record has, are errors. All is added to *proteins, which the caller releases,
- * after a failure too. SX_ERR_NOTFOUND: no protein with a known start. */
-enum sx_status sx_proteins_read(const char *path, const char *truth,
+/* A Swiss-Prot flat file, or FASTA; SX_PROTEINS_UNKNOWN: which one is seen from the content, and
+ * path may not be "-". truth (FASTA only, or NULL): tab-separated lines "id, first residue, class,
+ * offset": the class as sx_nterm_class_name writes it, offset the residues before the mature chain
+ * in that record. Records that it does not name start at their first residue. A head line that
+ * begins with "id" is passed over; a first residue that does not stand there and an id that no
+ * record has are errors. All is added to *proteins, which the caller releases, after a failure too.
+ * SX_ERR_NOTFOUND: no protein with a known start. */
+enum sx_status sx_proteins_read(const char *path, enum sx_protein_format format, const char *truth,
                                 const struct sx_proteins_options *options, struct sx_task *task,
                                 struct sx_proteins *proteins, struct sx_error *err) SX_MUST_CHECK;
 
