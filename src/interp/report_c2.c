@@ -1,0 +1,268 @@
+/* C2: is M read out of <cls>, and is what stands there the same for every protein? */
+#include <math.h>
+#include <string.h>
+
+#include "report_private.h"
+#include "sextant/base/alloc.h"
+#include "sextant/interp/attribution.h"
+#include "sextant/model/tokenizer.h"
+
+enum what {
+    ZERO_VALUE,   /* readout heads: the value of <cls> is 0 */
+    MEAN_VALUE,   /* the mean of the residues' values */
+    SWAPPED,      /* another protein's */
+    NO_EDGE,      /* readout heads may not look at <cls> */
+    CONTROL_EDGE, /* as many other heads may not */
+    OTHER_TOKEN,  /* readout heads: the value of the residue that they look at most is 0 */
+    ALL_ZERO,     /* every head: the value of <cls> is 0 */
+    ALL_SWAPPED,
+    ALL_NO_EDGE,
+    N_WHAT
+};
+
+static const struct {
+    const char *p, *centred, *label;
+} words[N_WHAT] = {
+    {"p_value_zero", "logit_value_zero", "<cls> value zero, readout heads"},
+    {"p_value_mean", "logit_value_mean", "<cls> value = mean of residues, readout heads"},
+    {"p_value_swapped", "logit_value_swapped", "<cls> value of another protein, readout heads"},
+    {"p_no_edge", "logit_no_edge", "no edge to <cls>, readout heads"},
+    {"p_control_edge", "logit_control_edge", "no edge to <cls>, as many other heads"},
+    {"p_other_token", "logit_other_token", "value zero of their favourite residue, readout heads"},
+    {"p_all_zero", "logit_all_zero", "<cls> value zero, all heads"},
+    {"p_all_swapped", "logit_all_swapped", "<cls> value of another protein, all heads"},
+    {"p_all_no_edge", "logit_all_no_edge", "no edge to <cls>, all heads"},
+};
+
+/* Values of <cls> of every layer and head [L,D]: another site's, or the mean over the residues. */
+static float *values_of(const struct sx_study *study, struct sx_probes *probes,
+                        const struct sx_site *site, bool mean)
+{
+    const size_t L = (size_t)study->info->n_layers;
+    const size_t D = (size_t)study->info->d_model;
+    const size_t first = mean ? 1 : 0;
+    const size_t last = mean ? site->n - 2 : 0;
+    float *out = sx_arena_alloc(probes->arena, L * D * sizeof *out);
+    for (size_t l = 0; l < L; l++)
+        for (size_t j = 0; j < D; j++) {
+            double sum = 0;
+            for (size_t t = first; t <= last; t++)
+                sum += (double)site->v[(l * site->n + t) * D + j];
+            out[l * D + j] = (float)(sum / (double)(last - first + 1));
+        }
+    return out;
+}
+
+static void give_values(const struct sx_study *study, struct sx_probes *probes, size_t probe,
+                        const struct sx_head_set *set, const float *values)
+{
+    const size_t D = (size_t)study->info->d_model;
+    const size_t d = (size_t)study->info->d_head;
+    for (size_t l = 0; l < set->layers; l++)
+        for (size_t i = 0; i < set->n[l]; i++)
+            sx_probe_replace(probes, probe, SX_POINT_V, l, set->list[l][i], 0, -1,
+                             values + l * D + set->list[l][i] * d);
+}
+
+static uint32_t favourite_residue(const struct sx_study *study, const struct sx_site *site)
+{
+    const size_t H = (size_t)study->info->n_heads;
+    uint32_t best = 2;
+    double most = -1;
+    for (uint32_t t = 2; t + 1 < site->n; t++) {
+        double sum = 0;
+        for (size_t l = 0; l < study->readout.layers; l++)
+            for (size_t i = 0; i < study->readout.n[l]; i++)
+                sum += (double)site->attn[(l * H + study->readout.list[l][i]) * site->n + t];
+        if (sum > most) {
+            most = sum;
+            best = t;
+        }
+    }
+    return best;
+}
+
+/* Which of the 20 residues the readout heads' <cls> terms favour most, through the frozen head. */
+static enum sx_status read_reference(struct sx_study *study, const struct sx_site *site,
+                                     struct sx_error *err)
+{
+    const size_t L = (size_t)study->info->n_layers;
+    const size_t H = (size_t)study->info->n_heads;
+    const size_t D = (size_t)study->info->d_model;
+    struct sx_frozen_head *head = NULL;
+    float *resid = sx_xmalloc(D * sizeof *resid);
+    double *w = sx_xmalloc((D + H) * sizeof *w);
+    double own = 0;
+    size_t better = 0;
+    double written[SX_ESM_LAST_RESIDUE + 1] = {0};
+    for (size_t j = 0; j < D; j++)
+        resid[j] = site->resid[((L - 1) * site->n + site->token) * D + j] +
+                   site->attn_out[(L - 1) * D + j] + site->mlp_out[(L - 1) * D + j];
+    enum sx_status status =
+        sx_frozen_head_new(sx_runner_model(study->runner), resid, SX_HEAD_SECANT, &head, err);
+    for (int32_t t = SX_ESM_FIRST_RESIDUE; t <= SX_ESM_LAST_RESIDUE && status == SX_OK; t++) {
+        sx_frozen_head_direction(head, t, SX_AGAINST_MEAN, w, NULL);
+        for (size_t l = 0; l < L; l++) {
+            if (study->readout.n[l] == 0)
+                continue;
+            sx_head_readout(sx_runner_model(study->runner), l, w, site->v + l * site->n * D, w + D);
+            for (size_t i = 0; i < study->readout.n[l]; i++) {
+                const uint32_t h = study->readout.list[l][i];
+                written[t] += w[D + h] * (double)site->attn[(l * H + h) * site->n];
+            }
+        }
+        sx_study_add(study, "reference", 1, 20, 0, (size_t)(t - SX_ESM_FIRST_RESIDUE), written[t]);
+    }
+    own = written[SX_ESM_M];
+    for (int32_t t = SX_ESM_FIRST_RESIDUE; t <= SX_ESM_LAST_RESIDUE; t++)
+        better += written[t] > own;
+    sx_study_set(study, "reference_says_met", better == 0);
+    sx_frozen_head_free(head);
+    sx_free(resid);
+    sx_free(w);
+    return status;
+}
+
+static const char *head_key(struct sx_study *study, size_t i)
+{
+    const struct sx_report_head *head = &study->report->heads[i];
+    return sx_report_text(study, "knockout_L%u_H%u", (unsigned)head->layer, (unsigned)head->head);
+}
+
+static enum sx_status run_probes(struct sx_study *study, const struct sx_site *site,
+                                 struct sx_probes *probes, struct sx_error *err)
+{
+    const size_t heads = study->report->n_heads;
+    SX_TRY(sx_probes_run(study, probes, err));
+    for (size_t i = 0; i < N_WHAT; i++) {
+        sx_study_set(study, words[i].p, probes->probe[i].reading.p);
+        sx_study_set(study, words[i].centred,
+                     probes->probe[i].reading.centred - site->reading.centred);
+    }
+    for (size_t i = 0; i < heads; i++)
+        sx_study_set(study, head_key(study, i),
+                     probes->probe[N_WHAT + i].reading.centred - site->reading.centred);
+    return SX_OK;
+}
+
+enum sx_status sx_c2_measure(struct sx_study *study, const struct sx_sites *sites,
+                             struct sx_error *err)
+{
+    const struct sx_site *site = &sites->first;
+    const struct sx_head_set *readout = &study->readout;
+    const size_t heads = study->report->n_heads;
+    struct sx_probes probes = sx_probes_new();
+    struct sx_head_set *alone = sx_xcalloc(heads + 1, sizeof *alone);
+    size_t at[N_WHAT];
+    for (size_t i = 0; i < N_WHAT; i++)
+        at[i] = sx_probe_add(&probes, site);
+    const float *mean = values_of(study, &probes, site, true);
+    const float *other = values_of(study, &probes, sites->other, false);
+    sx_probe_scale_heads(&probes, at[ZERO_VALUE], readout, SX_POINT_V, 0, 0);
+    give_values(study, &probes, at[MEAN_VALUE], readout, mean);
+    give_values(study, &probes, at[SWAPPED], readout, other);
+    sx_probe_forbid(&probes, at[NO_EDGE], readout, 0);
+    sx_probe_forbid(&probes, at[CONTROL_EDGE], &study->control, 0);
+    sx_probe_scale_heads(&probes, at[OTHER_TOKEN], readout, SX_POINT_V,
+                         favourite_residue(study, site), 0);
+    sx_probe_scale_heads(&probes, at[ALL_ZERO], &study->all, SX_POINT_V, 0, 0);
+    give_values(study, &probes, at[ALL_SWAPPED], &study->all, other);
+    sx_probe_forbid(&probes, at[ALL_NO_EDGE], &study->all, 0);
+    for (size_t i = 0; i < heads; i++) {
+        const struct sx_report_head *head = &study->report->heads[i];
+        sx_head_set_init(&alone[i], readout->layers, (size_t)study->info->n_heads);
+        sx_head_set_add(&alone[i], head->layer, head->head);
+        sx_probe_forbid(&probes, sx_probe_add(&probes, site), &alone[i], 0);
+    }
+    enum sx_status status = run_probes(study, site, &probes, err);
+    if (status == SX_OK)
+        status = read_reference(study, site, err);
+    sx_probes_release(&probes);
+    for (size_t i = 0; i < heads; i++)
+        sx_head_set_release(&alone[i]);
+    sx_free(alone);
+    return status;
+}
+
+/* --- what it comes to ---------------------------------------------------------------------------
+ */
+
+static void reference_grid(struct sx_study *study, struct sx_report_claim *claim)
+{
+    static const char residues[] = "LAGVSERTIDPKQNFYMHWC"; /* ids 4 .. 23 */
+    struct sx_report_grid *grid =
+        sx_claim_grid(study, claim, "reference",
+                      "What the readout heads bring from <cls> towards each residue", "logits");
+    if (!grid)
+        return;
+    grid->row_title = "";
+    grid->column_title = "residue";
+    grid->row_labels = sx_arena_alloc(study->report->arena, sizeof *grid->row_labels);
+    grid->row_labels[0] = "<cls>";
+    grid->column_labels = sx_arena_alloc(study->report->arena, 20 * sizeof *grid->column_labels);
+    for (size_t i = 0; i < 20; i++)
+        grid->column_labels[i] = sx_report_text(study, "%c", residues[i]);
+}
+
+void sx_c2_conclude(struct sx_study *study, struct sx_report_claim *claim)
+{
+    const struct sx_interval clean = sx_study_mean(study, "p_met_first");
+    const struct sx_interval zero = sx_study_ratio(study, "p_value_zero", "p_met_first");
+    const struct sx_interval mean = sx_study_ratio(study, "p_value_mean", "p_met_first");
+    const struct sx_interval swapped = sx_study_ratio(study, "p_all_swapped", "p_met_first");
+    const struct sx_interval says = sx_study_mean(study, "reference_says_met");
+
+    claim->claim = "M is not recognised at the masked residue but read out of a reference at <cls> "
+                   "that is much the same in every protein.";
+    claim->method =
+        "Residue 1 masked. The heads that read <cls> out towards M (found on other proteins) lose "
+        "the value of <cls>, or their edge to it; or get the value that <cls> has in another "
+        "protein. Attribution tells towards which residue their <cls> terms point.";
+    sx_claim_number(claim, "p_clean", "P(M), nothing changed", "", clean);
+    for (size_t i = 0; i < N_WHAT; i++) {
+        sx_claim_number(claim, words[i].p, sx_report_text(study, "P(M): %s", words[i].label), "",
+                        sx_study_mean(study, words[i].p));
+        sx_claim_number(claim, words[i].centred,
+                        sx_report_text(study, "change of the logit: %s", words[i].label), "logits",
+                        sx_study_mean(study, words[i].centred));
+    }
+    sx_claim_number(claim, "reference_says_met", "proteins where these terms favour M most", "",
+                    says);
+    sx_claim_condition(claim,
+                       "without the value of <cls> in the readout heads (zero) less than "
+                       "half of P(M) is left",
+                       sx_only_if(zero, clean, 0.1), false, 0.5);
+    sx_claim_condition(claim,
+                       "with the mean of the residues' values in its place less than half "
+                       "of P(M) is left",
+                       sx_only_if(mean, clean, 0.1), false, 0.5);
+    sx_claim_condition(claim,
+                       "with another protein's values of <cls> in all heads more than 0.8 "
+                       "of P(M) is left",
+                       sx_only_if(swapped, clean, 0.1), true, 0.8);
+    sx_claim_condition(claim,
+                       "the <cls> terms of the readout heads favour M most of the 20 "
+                       "residues, in more than half of the proteins",
+                       says, true, 0.5);
+    claim->sentence = sx_report_text(
+        study,
+        "Without the value of <cls> in the readout heads %.0f %% (zero) and %.0f %% (mean of the "
+        "residues) of P(M) is left, with another protein's <cls> in all heads %.0f %%; the <cls> "
+        "terms point at M first in %.0f %% of the proteins.",
+        100 * zero.value, 100 * mean.value, 100 * swapped.value, 100 * says.value);
+    claim->caveat = "Taking a value out also changes what the other tokens read from <cls>, and "
+                    "later heads may make up for it; heads that are not called readout heads may "
+                    "read <cls> too.";
+    sx_layer_head_labels(study,
+                         sx_claim_grid(study, claim, "readout",
+                                       "Attention to <cls> x its readout towards M, residue 1 "
+                                       "masked",
+                                       "logits"));
+    sx_layer_head_labels(study, sx_claim_grid(study, claim, "knockout",
+                                              "Change of M's logit when one head may not look at "
+                                              "<cls>",
+                                              "logits"));
+    reference_grid(study, claim);
+    for (size_t i = 0; i < study->report->n_heads; i++)
+        study->report->heads[i].knockout = sx_study_mean(study, head_key(study, i));
+}
