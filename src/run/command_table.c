@@ -181,6 +181,26 @@ static const struct sx_param contacts_params[] = {
     ROPE_PARAM,
     MEMORY_PARAM,
 };
+static const struct sx_param nterm_params[] = {
+    MODEL_PARAM,
+    OPTION("swissprot", SX_PARAM_PATH, "entries of a Swiss-Prot flat file"),
+    OPTION("fasta", SX_PARAM_PATH, "sequences of a FASTA file: mature chains, or see --truth"),
+    OPTION("truth", SX_PARAM_PATH,
+           "of a FASTA file: lines of id, first residue, class, residues before the mature chain, "
+           "between tabs"),
+    FLAG("builtin", "eight proteins that everybody knows: insulin, lysozyme, ubiquitin, …"),
+    NUMBER("limit", SX_PARAM_INT, 0, MAX_INDEX, "0", "proteins at most; 0: all"),
+    NUMBER("min-length", SX_PARAM_INT, 1, MAX_INDEX, "10", "leave out shorter mature chains"),
+    NUMBER("prepend", SX_PARAM_INT, 0, 100000, "10",
+           "residues put before the chain in (v), alanines; 0: without (v)"),
+    FLAG("prepend-random", "residues drawn from the 20 instead, by --seed"),
+    NUMBER("seed", SX_PARAM_INT, 0, 9e15, "0", "of the random residues"),
+    NUMBER("crop", SX_PARAM_INT, 1, 1000000, "1022",
+           "longest input in residues; its end is cut off, and its start where the mask would be "
+           "in the second half"),
+    ROPE_PARAM,
+    MEMORY_PARAM,
+};
 static const struct sx_param generate_params[] = {
     MODEL_PARAM,
     PROMPT_PARAM,
@@ -321,6 +341,12 @@ static const struct sx_param lens_params[] = {
      .kind = SX_PARAM_STRING,
      .fallback = "self",
      .help = "token to follow, e.g. M or ' the'; self: each position's own (or next) one"},
+};
+static const struct sx_param nterm_table_params[] = {
+    POSITIONAL("file", SX_PARAM_PATH, false, false,
+               "FASTA or Swiss-Prot file; default: built-in examples"),
+    OPTION("truth", SX_PARAM_PATH, "of a FASTA file, as for nterm"),
+    NUMBER("limit", SX_PARAM_INT, 0, MAX_INDEX, "0", "proteins at most; 0: all"),
 };
 static const struct sx_param attend_params[] = {
     NUMBER("token", SX_PARAM_INT, 0, MAX_INDEX, NULL, "query; default: the selected token"),
@@ -581,6 +607,29 @@ static const struct sx_command table[] = {
         .flags = CLI | PROMPT | SX_CMD_TABLE,
         .run = sx_cmd_contacts_run,
         .print = sx_cmd_contacts_print,
+    },
+    {
+        .name = "nterm",
+        .group = "Models",
+        .help = "ESM-2: does it say methionine because it stands first? Proteins in five ways",
+        .details =
+            "(i) mature-first: the mature chain, its first residue masked; (ii) mature-inserted: a "
+            "mask put before it; (iii) precursor-first: residue 1 of the precursor masked, the "
+            "control; (iv) precursor-inside: the first mature residue masked where it stands in "
+            "the precursor; (v) mature-prepended: residues put before the chain, its first one "
+            "masked. Probabilities are among the 20 residues, rank_true counts from 0, gap is "
+            "logit(M) - logit(true residue). Where chains begin is read from the features "
+            "INIT_MET, "
+            "SIGNAL, TRANSIT, PROPEP, CHAIN and PEPTIDE; class fragment: the sequence begins "
+            "within the protein. `inferred`: annotated without an experiment. The summary is of "
+            "those whose first residue is not M, and of every class, with Wilson's 95 % intervals "
+            "and McNemar's exact test of (i) against (iv).",
+        .example = "sextant nterm MODEL --swissprot proteins.dat",
+        PARAMS(nterm_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = CLI | PROMPT | SX_CMD_TABLE,
+        .run = sx_cmd_nterm_run,
+        .print = sx_cmd_nterm_print,
     },
     {
         .name = "generate",
@@ -869,6 +918,18 @@ static const struct sx_command table[] = {
         .prepare = sx_cmd_contact_map_prepare,
         .run = sx_cmd_contact_map_run,
         .apply = sx_cmd_contact_map_apply,
+    },
+    {
+        .name = "nterm-table",
+        .group = "Session",
+        .help = "proteins in five presentations: what the model says stands first",
+        .example = "nterm-table proteins.dat --limit 100",
+        PARAMS(nterm_table_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = PROMPT | SUPERSEDE,
+        .prepare = sx_cmd_nterm_table_prepare,
+        .run = sx_cmd_nterm_table_run,
+        .apply = sx_cmd_nterm_table_apply,
     },
     {
         .name = "export",

@@ -88,6 +88,7 @@ static void forget_family(struct sx_session *session)
     sx_session_empty_gallery(session);
     sx_session_empty_curves(session);
     sx_session_empty_input(session);
+    sx_session_empty_nterm(session);
 }
 
 /* The same transformer stays selected, or the first one becomes it: the only one there is needs no

@@ -125,6 +125,13 @@ SX_PREPARE(contact_map);
 SX_RUN(contact_map);
 SX_APPLY(contact_map);
 
+/* commands_nterm.c */
+SX_RUN(nterm);
+SX_PRINT(nterm);
+SX_PREPARE(nterm_table);
+SX_RUN(nterm_table);
+SX_APPLY(nterm_table);
+
 /* commands_export.c */
 SX_PREPARE(export);
 SX_RUN(export);

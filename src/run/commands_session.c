@@ -235,6 +235,7 @@ SX_APPLY(select)
         session->settings.target = -1;
         session->settings.bands_removed = 0;
         sx_session_empty_input(session);
+        sx_session_empty_nterm(session);
     }
 }
 

@@ -172,3 +172,13 @@ void sx_session_empty_input(struct sx_session *session)
     sx_input_release(&session->input);
     sx_session_change_input(session);
 }
+
+void sx_session_empty_nterm(struct sx_session *session)
+{
+    if (session->nterm.state == SX_STATE_EMPTY)
+        return;
+    if (session->nterm.state == SX_STATE_PENDING)
+        sx_run_drop(session, "nterm-table");
+    sx_nterm_data_release(&session->nterm);
+    sx_session_touch(session, SX_SLOT_NTERM);
+}

@@ -27,6 +27,7 @@ void sx_session_empty_rows(struct sx_session *session); /* the order only; the w
 void sx_session_empty_card(struct sx_session *session);
 void sx_session_empty_gallery(struct sx_session *session);
 void sx_session_empty_curves(struct sx_session *session);
+void sx_session_empty_nterm(struct sx_session *session);
 void sx_session_clear_marks(struct sx_session *session);
 /* The serial of the input is counted up by both, and what hangs on it (SEQUENCE, LENS, ATTENTION,
  * MAP, CONTACTS) is emptied; jobs on the old input are cancelled and their results dropped. The

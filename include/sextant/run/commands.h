@@ -65,7 +65,9 @@
  *   composition [--layer L] [--head H] [--side query|key|value]                     (COMPOSITION)
  *   patch-grid --corrupt SEQ --grid G [--metric M] | --ablate zero|mean --grid G    (PATCHING)
  *                                    cells arrive while it runs
- *   nterm-table FILE [--limit N]     proteins of a FASTA or Swiss-Prot file         (NTERM)
+ *   nterm-table [FILE] [--truth F] [--limit N]
+ *                                    proteins of a FASTA or Swiss-Prot file, told apart by their
+ *                                    content; without FILE built-in examples          (NTERM)
  *   train CONFIG …, match SAE SAE …, encode …   as on the command line; what they would print goes
  *                                    to the log
  *

@@ -392,7 +392,7 @@ struct sx_nterm_data {
     struct sx_error error;
     size_t model; /* entry */
     char *line;
-    char *path; /* owned: FASTA or Swiss-Prot file */
+    char *path; /* owned: FASTA or Swiss-Prot file; NULL: the built-in examples */
     struct sx_nterm_result result;
     char **precursors; /* owned [n_rows]: sequences, so that a row opens as an input */
 };
