@@ -46,7 +46,7 @@ enum sx_status sx_scan_run(struct sx_runner *runner, const struct sx_sequence *b
 /* --- inputs, each its own run -------------------------------------------------------------------
  */
 
-struct sx_probe {                /* nothing is owned */
+struct sx_trial {                /* nothing is owned */
     struct sx_sequence sequence; /* rows are not looked at */
     size_t token;                /* whose logits are wanted */
     const struct sx_position_override *positions;
@@ -54,11 +54,11 @@ struct sx_probe {                /* nothing is owned */
     const struct sx_intervention *interventions;
     size_t n_interventions;
 };
-/* logits [V] of probe `index`. */
-typedef void sx_probe_fn(void *context, size_t index, const float *logits);
+/* logits [V] of trial `index`. */
+typedef void sx_trial_fn(void *context, size_t index, const float *logits);
 /* Runs inputs of any lengths in batches; `visit` sees them in order. limits as above (or NULL). */
-enum sx_status sx_probes_run(struct sx_runner *runner, const struct sx_probe *probes, size_t n,
-                             const struct sx_scan_limits *limits, sx_probe_fn *visit, void *context,
+enum sx_status sx_trials_run(struct sx_runner *runner, const struct sx_trial *trials, size_t n,
+                             const struct sx_scan_limits *limits, sx_trial_fn *visit, void *context,
                              struct sx_task *task, struct sx_error *err) SX_MUST_CHECK;
 
 /* --- grids --------------------------------------------------------------------------------------
@@ -127,6 +127,9 @@ struct sx_grid_request { /* nothing is owned */
     const struct sx_reference *references;
     size_t n_references;
     uint64_t seed;
+    /* Where the metric goes when all cells are changed at once (all heads, all layers); NULL: not
+     * wanted. NAN where that means nothing (RESID, EDGE). */
+    double *together;
     struct sx_scan_limits limits;
 };
 
@@ -138,8 +141,8 @@ typedef void sx_grid_fn(void *context, const struct sx_scan_result *result, cons
 /* Fills *result, which the caller releases also after a failure: after SX_CANCELLED it holds what
  * was done. Patching: `clean` is the metric of the source, `corrupt` that of the base. Cells known
  * without a pass (what the metric's token cannot see) are filled at once.
- * The estimate of a cell, by which the order goes: |difference between what is there and what is
- * put|, over the norm of what is there in that row. */
+ * The estimate of a cell, by which the order goes: the norm of the difference between what is put
+ * and what is there; of edges, the attention. */
 enum sx_status sx_grid_run(struct sx_runner *runner, const struct sx_grid_request *request,
                            struct sx_scan_result *result, sx_grid_fn *visit, void *context,
                            struct sx_task *task, struct sx_error *err) SX_MUST_CHECK;
