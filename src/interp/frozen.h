@@ -26,4 +26,8 @@ size_t sx_component_count(const struct sx_model_info *info, size_t layer);
 /* In the order of the layers; behind the last comes const. */
 struct sx_component sx_component_at(const struct sx_model_info *info, size_t layer, size_t i);
 
+/* The layer's Wq, Wk or Wv. */
+const struct sx_weight *sx_side_weight(const struct sx_model *model, size_t layer,
+                                       enum sx_side_of_score side);
+
 #endif
