@@ -25,6 +25,12 @@ const char *sx_report_text(struct sx_study *study, const char *fmt, ...)
     return kept;
 }
 
+const char *sx_report_percent(struct sx_study *study, const struct sx_interval *x)
+{
+    return isfinite(x->value) ? sx_report_text(study, "%.0f %%", 100 * x->value)
+                              : "an unknown part";
+}
+
 /* --- series and sums ----------------------------------------------------------------------------
  */
 
@@ -145,7 +151,7 @@ static enum sx_status measure(struct sx_study *study, size_t protein, struct sx_
         status = sx_site_make(study, p, elsewhere, &sites.elsewhere, err);
     for (size_t i = 0; i < sizeof measures / sizeof *measures && status == SX_OK; i++)
         status = measures[i](study, &sites, err);
-    /* The next protein borrows this one's <cls>. */
+    /* The next protein borrows this one's BOS. */
     sx_site_release(before);
     *before = sites.first;
     sites.first = (struct sx_site){0};
@@ -238,7 +244,7 @@ enum sx_status sx_report_run(struct sx_runner *runner, const struct sx_report_in
     out->n_measure = study.n - study.first;
     make_sets(&study);
     enum sx_status status = sx_report_find_heads(&study, err);
-    if (status == SX_OK) /* the <cls> that the first measured protein is given */
+    if (status == SX_OK) /* the BOS that the first measured protein is given */
         status = sx_site_make(&study, &input->proteins[study.first - 1], 1, &before, err);
     for (size_t i = study.first; i < study.n && status == SX_OK; i++) {
         study.done = i;

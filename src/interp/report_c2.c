@@ -1,4 +1,4 @@
-/* C2: is M read out of <cls>, and is what stands there the same for every protein? */
+/* C2: is M read out of BOS, and is what stands there the same for every protein? */
 #include <math.h>
 #include <string.h>
 
@@ -8,13 +8,13 @@
 #include "sextant/model/tokenizer.h"
 
 enum what {
-    ZERO_VALUE,   /* readout heads: the value of <cls> is 0 */
+    ZERO_VALUE,   /* readout heads: the value of BOS is 0 */
     MEAN_VALUE,   /* the mean of the residues' values */
     SWAPPED,      /* another protein's */
-    NO_EDGE,      /* readout heads may not look at <cls> */
+    NO_EDGE,      /* readout heads may not look at BOS */
     CONTROL_EDGE, /* as many other heads may not */
     OTHER_TOKEN,  /* readout heads: the value of the residue that they look at most is 0 */
-    ALL_ZERO,     /* every head: the value of <cls> is 0 */
+    ALL_ZERO,     /* every head: the value of BOS is 0 */
     ALL_SWAPPED,
     ALL_NO_EDGE,
     N_WHAT
@@ -23,18 +23,18 @@ enum what {
 static const struct {
     const char *p, *centred, *label;
 } words[N_WHAT] = {
-    {"p_value_zero", "logit_value_zero", "<cls> value zero, readout heads"},
-    {"p_value_mean", "logit_value_mean", "<cls> value = mean of residues, readout heads"},
-    {"p_value_swapped", "logit_value_swapped", "<cls> value of another protein, readout heads"},
-    {"p_no_edge", "logit_no_edge", "no edge to <cls>, readout heads"},
-    {"p_control_edge", "logit_control_edge", "no edge to <cls>, as many other heads"},
+    {"p_value_zero", "logit_value_zero", "BOS value zero, readout heads"},
+    {"p_value_mean", "logit_value_mean", "BOS value = mean of residues, readout heads"},
+    {"p_value_swapped", "logit_value_swapped", "BOS value of another protein, readout heads"},
+    {"p_no_edge", "logit_no_edge", "no edge to BOS, readout heads"},
+    {"p_control_edge", "logit_control_edge", "no edge to BOS, as many other heads"},
     {"p_other_token", "logit_other_token", "value zero of their favourite residue, readout heads"},
-    {"p_all_zero", "logit_all_zero", "<cls> value zero, all heads"},
-    {"p_all_swapped", "logit_all_swapped", "<cls> value of another protein, all heads"},
-    {"p_all_no_edge", "logit_all_no_edge", "no edge to <cls>, all heads"},
+    {"p_all_zero", "logit_all_zero", "BOS value zero, all heads"},
+    {"p_all_swapped", "logit_all_swapped", "BOS value of another protein, all heads"},
+    {"p_all_no_edge", "logit_all_no_edge", "no edge to BOS, all heads"},
 };
 
-/* Values of <cls> of every layer and head [L,D]: another site's, or the mean over the residues. */
+/* Values of BOS of every layer and head [L,D]: another site's, or the mean over the residues. */
 static float *values_of(const struct sx_study *study, struct sx_probes *probes,
                         const struct sx_site *site, bool mean)
 {
@@ -82,7 +82,7 @@ static uint32_t favourite_residue(const struct sx_study *study, const struct sx_
     return best;
 }
 
-/* Which of the 20 residues the readout heads' <cls> terms favour most, through the frozen head. */
+/* Which of the 20 residues the readout heads' BOS terms favour most, through the frozen head. */
 static enum sx_status read_reference(struct sx_study *study, const struct sx_site *site,
                                      struct sx_error *err)
 {
@@ -192,13 +192,13 @@ static void reference_grid(struct sx_study *study, struct sx_report_claim *claim
     static const char residues[] = "LAGVSERTIDPKQNFYMHWC"; /* ids 4 .. 23 */
     struct sx_report_grid *grid =
         sx_claim_grid(study, claim, "reference",
-                      "What the readout heads bring from <cls> towards each residue", "logits");
+                      "What the readout heads bring from BOS towards each residue", "logits");
     if (!grid)
         return;
     grid->row_title = "";
     grid->column_title = "residue";
     grid->row_labels = sx_arena_alloc(study->report->arena, sizeof *grid->row_labels);
-    grid->row_labels[0] = "<cls>";
+    grid->row_labels[0] = "BOS";
     grid->column_labels = sx_arena_alloc(study->report->arena, 20 * sizeof *grid->column_labels);
     for (size_t i = 0; i < 20; i++)
         grid->column_labels[i] = sx_report_text(study, "%c", residues[i]);
@@ -212,12 +212,12 @@ void sx_c2_conclude(struct sx_study *study, struct sx_report_claim *claim)
     const struct sx_interval swapped = sx_study_ratio(study, "p_all_swapped", "p_met_first");
     const struct sx_interval says = sx_study_mean(study, "reference_says_met");
 
-    claim->claim = "M is not recognised at the masked residue but read out of a reference at <cls> "
+    claim->claim = "M is not recognised at the masked residue but read out of a reference at BOS "
                    "that is much the same in every protein.";
     claim->method =
-        "Residue 1 masked. The heads that read <cls> out towards M (found on other proteins) lose "
-        "the value of <cls>, or their edge to it; or get the value that <cls> has in another "
-        "protein. Attribution tells towards which residue their <cls> terms point.";
+        "Residue 1 masked. The heads that read BOS out towards M (found on other proteins) lose "
+        "the value of BOS, or their edge to it; or get the value that BOS has in another "
+        "protein. Attribution tells towards which residue their BOS terms point.";
     sx_claim_number(claim, "p_clean", "P(M), nothing changed", "", clean);
     for (size_t i = 0; i < N_WHAT; i++) {
         sx_claim_number(claim, words[i].p, sx_report_text(study, "P(M): %s", words[i].label), "",
@@ -229,7 +229,7 @@ void sx_c2_conclude(struct sx_study *study, struct sx_report_claim *claim)
     sx_claim_number(claim, "reference_says_met", "proteins where these terms favour M most", "",
                     says);
     sx_claim_condition(claim,
-                       "without the value of <cls> in the readout heads (zero) less than "
+                       "without the value of BOS in the readout heads (zero) less than "
                        "half of P(M) is left",
                        sx_only_if(zero, clean, 0.1), false, 0.5);
     sx_claim_condition(claim,
@@ -237,30 +237,30 @@ void sx_c2_conclude(struct sx_study *study, struct sx_report_claim *claim)
                        "of P(M) is left",
                        sx_only_if(mean, clean, 0.1), false, 0.5);
     sx_claim_condition(claim,
-                       "with another protein's values of <cls> in all heads more than 0.8 "
+                       "with another protein's values of BOS in all heads more than 0.8 "
                        "of P(M) is left",
                        sx_only_if(swapped, clean, 0.1), true, 0.8);
     sx_claim_condition(claim,
-                       "the <cls> terms of the readout heads favour M most of the 20 "
+                       "the BOS terms of the readout heads favour M most of the 20 "
                        "residues, in more than half of the proteins",
                        says, true, 0.5);
     claim->sentence = sx_report_text(
         study,
-        "Without the value of <cls> in the readout heads %.0f %% (zero) and %.0f %% (mean of the "
-        "residues) of P(M) is left, with another protein's <cls> in all heads %.0f %%; the <cls> "
-        "terms point at M first in %.0f %% of the proteins.",
-        100 * zero.value, 100 * mean.value, 100 * swapped.value, 100 * says.value);
-    claim->caveat = "Taking a value out also changes what the other tokens read from <cls>, and "
+        "Without the value of BOS in the readout heads %s (zero) and %s (mean of the "
+        "residues) of P(M) is left, with another protein's BOS in all heads %s; the BOS "
+        "terms point at M first in %s of the proteins.",
+        sx_report_percent(study, &zero), sx_report_percent(study, &mean),
+        sx_report_percent(study, &swapped), sx_report_percent(study, &says));
+    claim->caveat = "Taking a value out also changes what the other tokens read from BOS, and "
                     "later heads may make up for it; heads that are not called readout heads may "
-                    "read <cls> too.";
-    sx_layer_head_labels(study,
-                         sx_claim_grid(study, claim, "readout",
-                                       "Attention to <cls> x its readout towards M, residue 1 "
-                                       "masked",
-                                       "logits"));
+                    "read BOS too.";
+    sx_layer_head_labels(study, sx_claim_grid(study, claim, "readout",
+                                              "Attention to BOS x its readout towards M, residue 1 "
+                                              "masked",
+                                              "logits"));
     sx_layer_head_labels(study, sx_claim_grid(study, claim, "knockout",
                                               "Change of M's logit when one head may not look at "
-                                              "<cls>",
+                                              "BOS",
                                               "logits"));
     reference_grid(study, claim);
     for (size_t i = 0; i < study->report->n_heads; i++)

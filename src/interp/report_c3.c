@@ -56,7 +56,7 @@ static void without_layer(const struct sx_study *study, struct sx_probes *probes
     sx_free(terms);
 }
 
-/* How the score of the readout heads with <cls> changes from an interior residue to residue 1, by
+/* How the score of the readout heads with BOS changes from an interior residue to residue 1, by
  * the layer that wrote the query. Returns how many writers carry it: 1 / Σ share². */
 static double writers(struct sx_study *study, const struct sx_sites *sites)
 {
@@ -172,20 +172,21 @@ void sx_c3_conclude(struct sx_study *study, struct sx_report_claim *claim)
                        part[ROTATED], true, 0.25);
     sx_claim_condition(claim, "the query of another interior residue recovers less than 0.1 of it",
                        part[FROM_INSIDE], false, 0.1);
-    sx_claim_condition(claim, "more than 2 writers carry the change of the score with <cls>", carry,
+    sx_claim_condition(claim, "more than 2 writers carry the change of the score with BOS", carry,
                        true, 2);
     claim->sentence = sx_report_text(
         study,
-        "Inside, the query of residue 1 in the readout heads recovers %.0f %% of the difference in "
-        "M's logit (with the own rotation %.0f %%, rotation alone %.0f %%, another interior query "
-        "%.0f %%); %.1f writers carry the change of score.",
-        100 * part[ROTATED].value, 100 * part[UNROTATED].value, 100 * part[ROTATION].value,
-        100 * part[FROM_INSIDE].value, carry.value);
+        "Inside, the query of residue 1 in the readout heads recovers %s of the difference in "
+        "M's logit (with the own rotation %s, rotation alone %s, another interior query "
+        "%s); %.1f writers carry the change of score.",
+        sx_report_percent(study, &part[ROTATED]), sx_report_percent(study, &part[UNROTATED]),
+        sx_report_percent(study, &part[ROTATION]), sx_report_percent(study, &part[FROM_INSIDE]),
+        carry.value);
     claim->caveat = "A patched query shows what the query suffices for in these heads; the "
-                    "attention pattern to all tokens changes with it, not only that to <cls>.";
+                    "attention pattern to all tokens changes with it, not only that to BOS.";
     label_writers(study,
                   sx_claim_grid(study, claim, "writers",
-                                "Score of the readout heads with <cls>, residue 1 minus inside, by "
+                                "Score of the readout heads with BOS, residue 1 minus inside, by "
                                 "the layer that wrote the query",
                                 "score"),
                   true);

@@ -1,4 +1,4 @@
-/* C4: does the context compete with what is read from <cls>? */
+/* C4: does the context compete with what is read from BOS? */
 #include <math.h>
 
 #include "report_private.h"
@@ -27,7 +27,7 @@ static void set_terms(struct sx_study *study, const struct sx_site *site,
                  fabs(terms->total - site->reading.centred));
 }
 
-/* What the heads bring from tokens other than <cls> is taken off, the pattern stays. */
+/* What the heads bring from tokens other than BOS is taken off, the pattern stays. */
 static void take_off_context(struct sx_probes *probes, size_t probe, const struct sx_head_set *set)
 {
     const struct sx_site *site = probes->probe[probe].site;
@@ -98,7 +98,7 @@ void sx_c4_conclude(struct sx_study *study, struct sx_report_claim *claim)
     static const char *const places[] = {"interior mask", "residue 1 masked"};
     static const struct {
         const char *name, *label;
-    } parts[] = {{"bos", "heads, from <cls>"},
+    } parts[] = {{"bos", "heads, from BOS"},
                  {"context", "heads, from all other tokens"},
                  {"mlp", "MLPs"},
                  {"bias", "biases of attention"},
@@ -110,12 +110,12 @@ void sx_c4_conclude(struct sx_study *study, struct sx_report_claim *claim)
     const struct sx_interval off = sx_study_mean(study, "context_off");
     const struct sx_interval over = sx_study_mean(study, "context_over_control");
 
-    claim->claim = "What is predicted comes of a competition between the reference at <cls> and "
+    claim->claim = "What is predicted comes of a competition between the reference at BOS and "
                    "the context.";
     claim->method =
         "Direct logit attribution of M's centred logit (exact; sigmas and gates of the head held) "
         "where an interior residue is masked. Then the heads whose context writes most against M "
-        "(found on other proteins) lose what they bring from tokens other than <cls>; as many "
+        "(found on other proteins) lose what they bring from tokens other than BOS; as many "
         "other heads as a control.";
     for (size_t w = 0; w < 2; w++)
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -132,7 +132,7 @@ void sx_c4_conclude(struct sx_study *study, struct sx_report_claim *claim)
     sx_claim_number(claim, "p_context_off", "P(M) inside, context heads' context taken off", "",
                     sx_study_mean(study, "p_context_off"));
     sx_claim_number(claim, "context_over_control", "context heads minus control", "logits", over);
-    sx_claim_condition(claim, "inside, heads write towards M from <cls>", bos, true, 0);
+    sx_claim_condition(claim, "inside, heads write towards M from BOS", bos, true, 0);
     sx_claim_condition(claim,
                        "inside, the context (heads from all other tokens, and MLPs) writes "
                        "against M",
@@ -142,14 +142,14 @@ void sx_c4_conclude(struct sx_study *study, struct sx_report_claim *claim)
     sx_claim_condition(claim, "it rises more than with as many other heads", over, true, 0);
     claim->sentence = sx_report_text(
         study,
-        "Inside, <cls> writes %+.2f and the context with the MLPs %+.2f logits towards M; without "
+        "Inside, BOS writes %+.2f and the context with the MLPs %+.2f logits towards M; without "
         "the context of the context heads M's logit changes by %+.2f (control %+.2f).",
         bos.value, rest.value, off.value, sx_study_mean(study, "control_off").value);
-    claim->caveat = "Attribution is direct: what an MLP passes on from <cls> counts as the MLP's. "
+    claim->caveat = "Attribution is direct: what an MLP passes on from BOS counts as the MLP's. "
                     "Which sign the sum of the MLPs has depends on that.";
     sx_layer_head_labels(study, sx_claim_grid(study, claim, "inside_bos",
                                               "Interior mask: what heads write towards M from "
-                                              "<cls>",
+                                              "BOS",
                                               "logits"));
     sx_layer_head_labels(study, sx_claim_grid(study, claim, "inside_context",
                                               "Interior mask: what heads write towards M from all "

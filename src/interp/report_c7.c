@@ -162,10 +162,10 @@ void sx_c7_conclude(struct sx_study *study, struct sx_report_claim *claim)
                        compared.difference, true, 0.25);
     claim->sentence = sx_report_text(
         study,
-        "%s: M is most probable in %.0f %% where the residue stands first and in %.0f %% where the "
+        "%s: M is most probable in %s where the residue stands first and in %s where the "
         "same residue stands inside (%zu pairs%s).",
-        compared.what, 100 * compared.first.value, 100 * compared.inside.value,
-        compared.difference.n,
+        compared.what, sx_report_percent(study, &compared.first),
+        sx_report_percent(study, &compared.inside), compared.difference.n,
         natural.both ? sx_report_text(study, "; McNemar, natural ones: %zu against %zu, p = %.2g",
                                       nterm->summary.first_only, nterm->summary.inside_only,
                                       nterm->summary.p_value)

@@ -189,9 +189,10 @@ void sx_c8_conclude(struct sx_study *study, struct sx_report_claim *claim)
     sx_claim_condition(claim, "the best single writer brings less than 0.8", best[2], false, 0.8);
     claim->sentence = sx_report_text(
         study,
-        "All three together recover %.0f %% of the difference; of that the best head alone brings "
-        "%.0f %%, the best band %.0f %%, the best writer %.0f %%.",
-        100 * joint.value, 100 * best[0].value, 100 * best[1].value, 100 * best[2].value);
+        "All three together recover %s of the difference; of that the best head alone brings "
+        "%s, the best band %s, the best writer %s.",
+        sx_report_percent(study, &joint), sx_report_percent(study, &best[0]),
+        sx_report_percent(study, &best[1]), sx_report_percent(study, &best[2]));
     claim->caveat = "C8 is about method; this tests only that none of the three resolutions alone "
                     "accounts for the retrieval.";
     grids(study, claim);

@@ -1,6 +1,7 @@
-/* Which heads read <cls> out, and which bring the context: found on proteins of their own. */
+/* Which heads read BOS out, and which bring the context: found on proteins of their own. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "report_private.h"
 #include "sextant/base/alloc.h"
@@ -91,6 +92,13 @@ const char **sx_report_labels(struct sx_study *study, const char *letter, size_t
     return labels;
 }
 
+const char **sx_report_words(struct sx_study *study, const char *const *words, size_t n)
+{
+    const char **labels = sx_arena_alloc(study->report->arena, (n + 1) * sizeof *labels);
+    memcpy(labels, words, n * sizeof *labels);
+    return labels;
+}
+
 void sx_layer_head_labels(struct sx_study *study, struct sx_report_grid *grid)
 {
     if (!grid)
@@ -154,7 +162,7 @@ static enum sx_status look_at(struct sx_study *study, size_t protein, struct sx_
     return SX_OK;
 }
 
-/* What becomes of the logit when each of the best candidates alone may not look at <cls>. */
+/* What becomes of the logit when each of the best candidates alone may not look at BOS. */
 static enum sx_status knock_out(struct sx_study *study, size_t protein,
                                 const struct candidate *candidates, size_t n, struct sx_error *err)
 {

@@ -117,6 +117,8 @@ void sx_probe_replace(struct sx_probes *probes, size_t probe, enum sx_point poin
 void sx_probe_move_query(struct sx_probes *probes, size_t probe, const struct sx_head_set *set,
                          const uint32_t *bands, size_t n_bands, float position);
 
+/* "58 %", or "an unknown part" of what was not measured. */
+const char *sx_report_percent(struct sx_study *study, const struct sx_interval *x);
 /* Text in the report's arena. */
 const char *sx_report_text(struct sx_study *study, const char *fmt, ...) SX_PRINTF(2, 3);
 
@@ -164,6 +166,7 @@ enum sx_status sx_site_terms(const struct sx_study *study, const struct sx_site 
 void sx_site_terms_release(struct sx_site_terms *terms);
 /* "L0" …, "H0" … in the report's arena. */
 const char **sx_report_labels(struct sx_study *study, const char *letter, size_t n);
+const char **sx_report_words(struct sx_study *study, const char *const *words, size_t n);
 void sx_layer_head_labels(struct sx_study *study, struct sx_report_grid *grid);
 
 /* --- claims: per protein, and what all come to --------------------------------------------------

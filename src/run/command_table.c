@@ -235,6 +235,22 @@ static const struct sx_param generate_params[] = {
     FLAG("no-eos", "go on after <|endoftext|>"),
     INTERVENE_PARAM,
 };
+static const struct sx_param report_params[] = {
+    MODEL_PARAM,
+    OPTION("swissprot", SX_PARAM_PATH, "proteins of a Swiss-Prot flat file"),
+    OPTION("fasta", SX_PARAM_PATH, "proteins of a FASTA file"),
+    {.name = "out",
+     .kind = SX_PARAM_PATH,
+     .required = true,
+     .help = "folder for report.md and report.json"},
+    NUMBER("limit", SX_PARAM_INT, 3, 100000, "96",
+           "proteins that start with Met, and as many natural starts that are not"),
+    NUMBER("max-length", SX_PARAM_INT, 40, 100000, "254", "longer proteins are cut to this"),
+    NUMBER("seed", SX_PARAM_INT, 0, MAX_INDEX, "1", "of what is drawn: proteins, sites, bootstrap"),
+    FLAG("force", "replace the files of an earlier report"),
+    ROPE_PARAM,
+    MEMORY_PARAM,
+};
 static const struct sx_param selfcheck_params[] = {
     MODEL_PARAM,
     ROPE_PARAM,
@@ -648,6 +664,24 @@ static const struct sx_command table[] = {
         .flags = CLI | PROMPT | SX_CMD_SPEAK,
         .run = sx_cmd_generate_run,
         .print = sx_cmd_generate_print,
+    },
+    {
+        .name = "report",
+        .group = "Models",
+        .help = "ESM-2: is the first residue retrieved or recognised? eight claims, measured",
+        .details =
+            "Measures what Jedryszek & Crook (arXiv 2605.16331) claim of ESM-2: M at a masked "
+            "first residue, read from a reference at BOS by a query that several layers write, "
+            "in competition with the context, in which rotary bands, and on proteins that do "
+            "not start with Met. The heads are found on a third of the proteins, the numbers come "
+            "from the others, with intervals; the conditions of each claim are fixed in advance "
+            "and stand in the report.",
+        .example = "sextant report MODEL --swissprot proteins.dat --out report",
+        PARAMS(report_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = CLI | PROMPT,
+        .run = sx_cmd_report_run,
+        .print = sx_cmd_report_print,
     },
     {
         .name = "selfcheck",

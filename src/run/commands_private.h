@@ -74,6 +74,10 @@ SX_PRINT(score);
 SX_RUN(generate);
 SX_PRINT(generate);
 
+/* commands_report.c */
+SX_RUN(report);
+SX_PRINT(report);
+
 /* commands_selfcheck.c */
 SX_RUN(selfcheck);
 SX_PRINT(selfcheck);
