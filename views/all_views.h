@@ -15,6 +15,8 @@ extern const struct sx_view_ops sx_view_lens;
 extern const struct sx_view_ops sx_view_attention;
 extern const struct sx_view_ops sx_view_contacts;
 extern const struct sx_view_ops sx_view_bands;
+extern const struct sx_view_ops sx_view_head;
+extern const struct sx_view_ops sx_view_circuit;
 extern const struct sx_view_ops sx_view_inspector;
 extern const struct sx_view_ops sx_view_jobs;
 extern const struct sx_view_ops sx_view_log;

@@ -17,7 +17,7 @@ struct fake_bands {
     uint32_t profile_at[FAKE_TOKENS];
     float profile[FAKE_CELLS * FAKE_TOKENS];
     float score[FAKE_MOST_BANDS * FAKE_TOKENS], attended[FAKE_TOKENS], removed[FAKE_TOKENS];
-    char line[160];
+    char line[160], head_line[160];
 };
 
 /* The last band of a model with 2 bands is the rest that is not rotated. */
@@ -212,12 +212,12 @@ static inline void fake_head(struct fake *fake, struct fake_bands *store)
     }
     fake_softmax(fake, at->layer, at->head, at->token, 0, store->attended);
     fake_softmax(fake, at->layer, at->head, at->token, removed, store->removed);
-    snprintf(store->line, sizeof store->line, "sextant bands %s --query %zu",
+    snprintf(store->head_line, sizeof store->head_line, "sextant bands %s --query %zu",
              session->input.info.name, at->token);
     session->head = (struct sx_head_data){
         .state = SX_STATE_READY,
         .serial = 7,
-        .line = store->line,
+        .line = store->head_line,
         .result =
             {
                 .layer = at->layer,
