@@ -156,7 +156,8 @@ static enum sx_status say_input(struct sx_shell *shell, const struct sx_value *a
 
 static bool is_model_view(const char *name)
 {
-    static const char *const names[] = {"sequence", "lens", "attention", "contacts"};
+    static const char *const names[] = {"sequence", "lens",  "attention",
+                                        "contacts", "bands", "head"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(name, names[i]) == 0)
@@ -166,8 +167,8 @@ static bool is_model_view(const char *name)
 
 static bool asks_model(const struct sx_value *args)
 {
-    static const char *const names[] = {"seq", "prompt", "fasta", "record", "token",
-                                        "key", "layer",  "head",  "target"};
+    static const char *const names[] = {"seq",   "prompt", "fasta",  "record", "token",  "key",
+                                        "layer", "head",   "target", "band",   "against"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (sx_value_kind(sx_value_get(args, names[i])) != SX_VALUE_NULL)
@@ -178,7 +179,7 @@ static bool asks_model(const struct sx_value *args)
 static enum sx_status move_cursors(struct sx_shell *shell, const struct sx_value *args,
                                    struct sx_error *err)
 {
-    static const char *const cursors[] = {"token", "key", "layer", "head"};
+    static const char *const cursors[] = {"token", "key", "layer", "head", "band"};
 
     for (size_t i = 0; i < sizeof cursors / sizeof *cursors; i++) {
         const struct sx_value *v = sx_value_get(args, cursors[i]);
@@ -189,16 +190,18 @@ static enum sx_status move_cursors(struct sx_shell *shell, const struct sx_value
     return SX_OK;
 }
 
-static enum sx_status aim_lens(struct sx_shell *shell, const char *target, struct sx_error *err)
+/* `line` with a word of the user's own behind it; nothing where there is none. */
+static enum sx_status line_with(struct sx_shell *shell, const char *line, const char *word,
+                                struct sx_error *err)
 {
-    struct sx_str word = SX_STR_INIT;
+    struct sx_str quoted = SX_STR_INIT;
     enum sx_status status;
 
-    if (!target)
+    if (!word)
         return SX_OK;
-    sx_command_quote(target, &word);
-    status = line_of(shell, err, "lens --target %s", word.data);
-    sx_str_release(&word);
+    sx_command_quote(word, &quoted);
+    status = line_of(shell, err, "%s %s", line, quoted.data);
+    sx_str_release(&quoted);
     sx_shell_wait(shell);
     return status;
 }
@@ -223,7 +226,10 @@ static enum sx_status ask_model(struct sx_shell *shell, const struct sx_value *a
     if (input->state == SX_STATE_FAILED)
         return sx_fail(err, input->error.status, "%s", input->error.message);
     SX_TRY(move_cursors(shell, args, err));
-    return aim_lens(shell, string_arg(args, "target"), err);
+    SX_TRY(line_with(shell, "set --against", string_arg(args, "against"), err));
+    return line_with(
+        shell, strcmp(string_arg(args, "name"), "lens") == 0 ? "lens --target" : "set --target",
+        string_arg(args, "target"), err);
 }
 
 static enum sx_status press_keys(struct sx_shell *shell, const char *text, struct sx_error *err)

@@ -143,6 +143,10 @@ static void add_input(const struct sx_session *session, struct sx_str *out)
     sx_command_quote(text.data, out);
     sx_str_printf(out, " --token %zu --key %zu --layer %zu --head %zu", selection->token,
                   selection->key, selection->layer, selection->head);
+    if (selection->band > 0)
+        sx_str_printf(out, " --band %zu", selection->band);
+    if (session->settings.against < input->n)
+        sx_str_printf(out, " --against %zu", session->settings.against);
     sx_str_release(&text);
 }
 

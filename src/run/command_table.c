@@ -376,7 +376,7 @@ static const struct sx_param attention_map_params[] = {
 static const struct sx_param view_params[] = {
     POSITIONAL("name", SX_PARAM_STRING, true, false,
                "workspace, inspector, features, seeds, weights, gallery, training, sequence, lens, "
-               "attention, contacts, jobs, log, help"),
+               "attention, contacts, bands, head, jobs, log, help"),
     POSITIONAL("path", SX_PARAM_PATH, false, true, "what to open (command line only)"),
     {.name = "size",
      .kind = SX_PARAM_STRING,
@@ -401,7 +401,9 @@ static const struct sx_param view_params[] = {
     NUMBER("key", SX_PARAM_INT, 0, MAX_INDEX, NULL, "token that is attended to"),
     NUMBER("layer", SX_PARAM_INT, 0, MAX_INDEX, NULL, "layer of the model, from 0"),
     NUMBER("head", SX_PARAM_INT, 0, MAX_INDEX, NULL, "head of the layer, from 0"),
-    OPTION("target", SX_PARAM_STRING, "lens: token to follow, e.g. M; self: each its own"),
+    NUMBER("band", SX_PARAM_INT, 0, MAX_INDEX, NULL, "rotary band of the head, from 0"),
+    OPTION("against", SX_PARAM_STRING, "bands: token that the mask moves to in condition B"),
+    OPTION("target", SX_PARAM_STRING, "token to follow, e.g. M; lens, self: each its own"),
     {.name = "do",
      .kind = SX_PARAM_STRING,
      .repeat = true,
