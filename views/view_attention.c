@@ -730,6 +730,9 @@ static const struct sx_key_binding keys[] = {
     {"attention", "s", ":view sequence", "sequence", "This query in the sequence.", "Attention"},
     {"attention", "L", ":view lens", NULL, "Layer by layer: the logit lens.", "Attention"},
     {"attention", "c", ":view contacts", NULL, "The contact map.", "Attention"},
+    {"attention", "B", ":view bands", "bands", "This query and key in rotary bands.", "Attention"},
+    {"attention", "H", ":view head", "head", "This head in rotary bands along the keys.",
+     "Attention"},
 };
 
 const struct sx_view_ops sx_view_attention = {

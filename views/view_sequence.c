@@ -546,6 +546,8 @@ static const struct sx_key_binding keys[] = {
     {"sequence", "Enter", "open", "attention", "Where the heads look from this token.", "Sequence"},
     {"sequence", "a", ":view attention", NULL, "Where the heads look from this token.", "Sequence"},
     {"sequence", "c", ":view contacts", "contacts", "The contact map.", "Sequence"},
+    {"sequence", "b", ":view bands", "bands", "The scores of this query in rotary bands.",
+     "Sequence"},
     {"sequence", "r", "again", NULL, "Predict again.", "Sequence"},
 };
 

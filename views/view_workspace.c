@@ -1040,6 +1040,8 @@ static const struct sx_key_binding keys[] = {
     {"workspace", "w", ":view weights", "weights", "Alignment and norms of the family.",
      "Workspace"},
     {"workspace", "v", ":view gallery", "gallery", "Latents as images.", "Workspace"},
+    {"workspace", "b", ":view bands", NULL, "A model's attention scores in rotary bands.",
+     "Workspace"},
     {"workspace", "r", ":rescan", "rescan", "Look at the same paths again.", "Workspace"},
 };
 
