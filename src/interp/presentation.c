@@ -161,7 +161,6 @@ static enum sx_status flush(struct batch *b, struct sx_error *err)
 {
     const struct sx_pass pass = {
         .sequences = b->sequences, .n_sequences = b->n, .logits = b->logits};
-    SX_TRY(sx_task_step(b->task, b->done, b->total));
     if (b->n > 0)
         SX_TRY(sx_run_pass(b->runner, &pass, b->task, err));
     for (size_t i = 0; i < b->n; i++) {
@@ -170,7 +169,7 @@ static enum sx_status flush(struct batch *b, struct sx_error *err)
     }
     b->done += b->n;
     empty(b);
-    return SX_OK;
+    return sx_task_step(b->task, b->done, b->total);
 }
 
 /* Takes *presented. */

@@ -17,6 +17,20 @@ Test(stats, chi_square_with_yates_correction)
     cr_assert(isnan(sx_chi2_yates(0, 10, 0, 11).p));
 }
 
+/* Values of scipy.stats.binomtest(min(a, b), a + b, 0.5). */
+Test(stats, mcnemar_exact)
+{
+    cr_assert_float_eq(sx_mcnemar_exact(0, 0), 1, 0);
+    cr_assert_float_eq(sx_mcnemar_exact(1, 0), 1, 1e-15);
+    cr_assert_float_eq(sx_mcnemar_exact(3, 3), 1, 1e-15);
+    cr_assert_float_eq(sx_mcnemar_exact(5, 0), 0.0625, 1e-15);
+    cr_assert_float_eq(sx_mcnemar_exact(0, 5), 0.0625, 1e-15);
+    cr_assert_float_eq(sx_mcnemar_exact(10, 2), 0.03857421875, 1e-14);
+    cr_assert_float_eq(sx_mcnemar_exact(12, 30), 0.007915897334896727, 1e-14);
+    cr_assert_float_eq(sx_mcnemar_exact(400, 350), 0.07350777405843484, 1e-12);
+    cr_assert_float_eq(sx_mcnemar_exact(1800, 2000), 0.0012427867782632013, 1e-12);
+}
+
 Test(stats, fisher_r_to_z)
 {
     struct sx_test t = sx_fisher_z(0.0595, 900, 0.1437, 555);
