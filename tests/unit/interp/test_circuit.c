@@ -160,3 +160,44 @@ Test(circuit, readout_times_attention_is_the_attribution_from_that_token)
         fixture_close(&f);
     }
 }
+
+/* --- singular values ----------------------------------------------------------------------------
+ */
+
+/* Against numpy's of the whole D x D product: tests/fixtures/make_circuit_fixtures.py. */
+static int check_values(const struct fixture *f, const char *family)
+{
+    char path[4096], name[16], kind[8];
+    size_t layer, head;
+    int lines = 0;
+    (void)snprintf(path, sizeof path, "%s/interp/singular_values.txt", getenv("SX_FIXTURES"));
+    FILE *file = fopen(path, "r");
+    cr_assert_not_null(file, "%s", path);
+    while (fscanf(file, "%15s %7s %zu %zu", name, kind, &layer, &head) == 4) {
+        double expected, out[16];
+        const bool mine = strcmp(name, family) == 0;
+        const size_t d = strcmp(name, "esm2") == 0 ? 8 : 16;
+        if (mine && strcmp(kind, "ov") == 0)
+            sx_ov_singular_values(f->model, layer, head, out);
+        else if (mine)
+            sx_qk_singular_values(f->model, layer, head, out);
+        for (size_t i = 0; i < d; i++) {
+            cr_assert_eq(fscanf(file, "%lf", &expected), 1);
+            if (mine)
+                CHECK_CLOSE(out[i], expected, 1e-13);
+        }
+        lines += mine;
+    }
+    fclose(file);
+    return lines;
+}
+
+Test(circuit, singular_values_as_numpy)
+{
+    struct fixture f = fixture_golden(tiny_esm2_shape);
+    cr_assert_eq(check_values(&f, "esm2"), 8);
+    fixture_close(&f);
+    f = fixture_golden(tiny_neox_shape);
+    cr_assert_eq(check_values(&f, "gpt_neox"), 8);
+    fixture_close(&f);
+}
