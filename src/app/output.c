@@ -70,6 +70,23 @@ static void csv_cell(const struct sx_value *v, struct sx_str *out)
     sx_str_release(&json);
 }
 
+static void add_column(struct sx_value *columns, const char *name)
+{
+    if (!sx_value_get(columns, name))
+        sx_value_set(columns, name, sx_value_null());
+}
+
+/* A map in a row is a column for each of its keys: "outer.inner". */
+static void add_inner_columns(struct sx_value *columns, const char *outer,
+                              const struct sx_value *map)
+{
+    for (size_t k = 0; k < sx_value_count(map); k++) {
+        char *name = sx_xasprintf("%s.%s", outer, sx_value_key(map, k));
+        add_column(columns, name);
+        sx_free(name);
+    }
+}
+
 static struct sx_value *csv_columns(const struct sx_value *rows)
 {
     struct sx_value *columns = sx_value_map(); /* a set that keeps its order */
@@ -77,11 +94,20 @@ static struct sx_value *csv_columns(const struct sx_value *rows)
     for (size_t i = 0; i < sx_value_count(rows); i++) {
         const struct sx_value *row = sx_value_item(rows, i);
         for (size_t k = 0; k < sx_value_count(row); k++) {
-            if (!sx_value_get(columns, sx_value_key(row, k)))
-                sx_value_set(columns, sx_value_key(row, k), sx_value_null());
+            const struct sx_value *item = sx_value_item(row, k);
+            if (sx_value_kind(item) == SX_VALUE_MAP)
+                add_inner_columns(columns, sx_value_key(row, k), item);
+            else
+                add_column(columns, sx_value_key(row, k));
         }
     }
     return columns;
+}
+
+static const struct sx_value *csv_item(const struct sx_value *row, const char *column)
+{
+    const struct sx_value *item = sx_value_get(row, column);
+    return item ? item : sx_value_at(row, column);
 }
 
 void sx_output_csv(const struct sx_value *rows, struct sx_str *out)
@@ -98,7 +124,7 @@ void sx_output_csv(const struct sx_value *rows, struct sx_str *out)
     for (size_t i = 0; i < sx_value_count(rows); i++) {
         for (size_t k = 0; k < n; k++) {
             sx_str_append(out, k ? "," : "");
-            csv_cell(sx_value_get(sx_value_item(rows, i), sx_value_key(columns, k)), out);
+            csv_cell(csv_item(sx_value_item(rows, i), sx_value_key(columns, k)), out);
         }
         sx_str_append_char(out, '\n');
     }

@@ -151,7 +151,7 @@ static void print_summary(const char *title, const struct sx_value *summary, str
                       sx_value_real_or(sx_value_get(one, "hi"), 0),
                       sx_value_real_or(sx_value_get(one, "mean_p_met"), 0),
                       sx_value_real_or(sx_value_get(one, "mean_p_true"), 0),
-                      sx_value_real_or(sx_value_get(one, "mean_rank_true"), 0) + 1,
+                      sx_value_real_or(sx_value_get(one, "mean_rank_true"), 0),
                       sx_value_real_or(sx_value_get(one, "mean_gap"), 0));
     }
     print_test(sx_value_get(summary, "mcnemar"), out);

@@ -40,6 +40,23 @@ Test(output, csv_columns_in_order_of_first_appearance)
     sx_value_free(rows);
 }
 
+Test(output, csv_maps_in_rows_are_columns)
+{
+    struct sx_value *rows = sx_value_list();
+    struct sx_value *first = sx_value_append(rows, row("id", sx_value_int(1)));
+    struct sx_value *inner = sx_value_set(first, "m", sx_value_map());
+    struct sx_str out = SX_STR_INIT;
+
+    sx_value_set(inner, "p", sx_value_real(0.5));
+    sx_value_set(inner, "n", sx_value_int(3));
+    sx_value_append(rows, row("m", row("q", sx_value_string("x"))));
+    sx_value_append(rows, row("a.b", sx_value_int(2)));
+    sx_output_csv(rows, &out);
+    cr_assert_str_eq(out.data, "id,m.p,m.n,m.q,a.b\n1,0.5,3,,\n,,,x,\n,,,,2\n");
+    sx_str_release(&out);
+    sx_value_free(rows);
+}
+
 Test(output, csv_has_no_nan)
 {
     struct sx_value *rows = sx_value_list();
