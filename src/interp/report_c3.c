@@ -15,13 +15,18 @@ enum what {
 };
 
 static const struct {
-    const char *recovered, *p, *label;
+    const char *recovered, *p, *attention, *label;
 } words[N_WHAT] = {
-    {"q_rotated", "p_q_rotated", "query of residue 1, rotated as there, readout heads"},
-    {"q_unrotated", "p_q_unrotated", "query of residue 1, own rotation, readout heads"},
-    {"rotation", "p_rotation", "own query, rotated as at residue 1, readout heads"},
-    {"q_all_heads", "p_q_all_heads", "query of residue 1, rotated as there, all heads"},
-    {"q_control", "p_q_control", "query of another interior residue, readout heads"},
+    {"q_rotated", "p_q_rotated", "attention_q_rotated",
+     "query of residue 1, rotated as there, readout heads"},
+    {"q_unrotated", "p_q_unrotated", "attention_q_unrotated",
+     "query of residue 1, own rotation, readout heads"},
+    {"rotation", "p_rotation", "attention_rotation",
+     "own query, rotated as at residue 1, readout heads"},
+    {"q_all_heads", "p_q_all_heads", "attention_q_all_heads",
+     "query of residue 1, rotated as there, all heads"},
+    {"q_control", "p_q_control", "attention_q_control",
+     "query of another interior residue, readout heads"},
 };
 
 static void give_queries(const struct sx_study *study, struct sx_probes *probes, size_t probe,
@@ -113,6 +118,8 @@ enum sx_status sx_c3_measure(struct sx_study *study, const struct sx_sites *site
         sx_study_set(study, words[i].recovered,
                      probes.probe[at[i]].reading.centred - inside->reading.centred);
         sx_study_set(study, words[i].p, probes.probe[at[i]].reading.p);
+        sx_study_set(study, words[i].attention,
+                     sx_attention_to_bos(study, probes.probe[at[i]].attention, 1));
     }
     for (size_t k = 0; k + 1 < L && status == SX_OK; k++)
         sx_study_add(study, "removed", 1, L - 1, 0, k,
@@ -153,6 +160,8 @@ void sx_c3_conclude(struct sx_study *study, struct sx_report_claim *claim)
         "difference in M's logit between the two that this brings. The query is then split "
         "exactly by the layer that wrote it.";
     sx_claim_number(claim, "gap", "M's logit at residue 1 minus inside", "logits", gap);
+    sx_claim_number(claim, "attention_first", "attention of the readout heads to BOS at residue 1",
+                    "", sx_study_mean(study, "attention_first"));
     sx_claim_number(claim, "p_inside", "P(M) inside, nothing changed", "",
                     sx_study_mean(study, "p_inside"));
     for (size_t i = 0; i < N_WHAT; i++) {
@@ -161,6 +170,10 @@ void sx_c3_conclude(struct sx_study *study, struct sx_report_claim *claim)
                         sx_report_text(study, "recovered: %s", words[i].label), "", part[i]);
         sx_claim_number(claim, words[i].p, sx_report_text(study, "P(M): %s", words[i].label), "",
                         sx_study_mean(study, words[i].p));
+        sx_claim_number(
+            claim, words[i].attention,
+            sx_report_text(study, "attention of the readout heads to BOS: %s", words[i].label), "",
+            sx_study_mean(study, words[i].attention));
     }
     sx_claim_number(claim, "writers",
                     "writers that carry the change of score (1 / sum of squared "
@@ -182,8 +195,9 @@ void sx_c3_conclude(struct sx_study *study, struct sx_report_claim *claim)
         sx_report_percent(study, &part[ROTATED]), sx_report_percent(study, &part[UNROTATED]),
         sx_report_percent(study, &part[ROTATION]), sx_report_percent(study, &part[FROM_INSIDE]),
         carry.value);
-    claim->caveat = "A patched query shows what the query suffices for in these heads; the "
-                    "attention pattern to all tokens changes with it, not only that to BOS.";
+    claim->caveat = "A patched query shows what the query suffices for in these heads, where the "
+                    "true first residue stands unmasked among the keys; the attention to all "
+                    "tokens changes with it, not only that to BOS.";
     label_writers(study,
                   sx_claim_grid(study, claim, "writers",
                                 "Score of the readout heads with BOS, residue 1 minus inside, by "

@@ -132,13 +132,15 @@ void sx_c4_conclude(struct sx_study *study, struct sx_report_claim *claim)
     sx_claim_number(claim, "p_context_off", "P(M) inside, context heads' context taken off", "",
                     sx_study_mean(study, "p_context_off"));
     sx_claim_number(claim, "context_over_control", "context heads minus control", "logits", over);
-    sx_claim_condition(claim, "inside, heads write towards M from BOS", bos, true, 0);
+    sx_claim_condition(claim, "inside, heads write more than 0.05 logits towards M from BOS", bos,
+                       true, 0.05);
     sx_claim_condition(claim,
                        "inside, the context (heads from all other tokens, and MLPs) writes "
-                       "against M",
-                       rest, false, 0);
-    sx_claim_condition(claim, "M's logit inside rises when the context heads' context goes", off,
-                       true, 0);
+                       "more than 0.05 logits against M",
+                       rest, false, -0.05);
+    sx_claim_condition(
+        claim, "M's logit inside rises by more than 0.05 when the context heads' context goes", off,
+        true, 0.05);
     sx_claim_condition(claim, "it rises more than with as many other heads", over, true, 0);
     claim->sentence = sx_report_text(
         study,

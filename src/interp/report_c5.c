@@ -5,9 +5,10 @@
 
 #include "report_private.h"
 #include "sextant/base/alloc.h"
+#include "sextant/interp/band_patch.h"
+#include "sextant/interp/bands.h"
 
-enum group { SHORT, MEDIUM, LONG, N_GROUPS }; /* by period, tokens */
-static const double EDGES[] = {10, 200};
+enum group { SHORT, MEDIUM, LONG, N_GROUPS }; /* of sx_band_groups_default */
 static const char *const group_names[N_GROUPS] = {"short", "medium", "long"};
 static const char *const group_words[N_GROUPS] = {"period up to 10", "period 10 to 200",
                                                   "period above 200"};
@@ -17,71 +18,25 @@ static const char *const term_names[N_TERMS] = {"query_norm", "key_norm", "direc
                                                 "content",    "position", "interaction",
                                                 "one_by_one", "total"};
 
-enum patch { NORM, DIRECTION, ROTATION, FULL, N_PATCHES };
-static const char *const patch_names[N_PATCHES] = {"norm", "direction", "rotation", "full"};
+/* FULL: the interior residue's query with its rotation. */
+static const enum sx_band_patch patches[] = {SX_PATCH_NORM, SX_PATCH_DIRECTION, SX_PATCH_ROTATION,
+                                             SX_PATCH_FULL};
+enum { N_PATCHES = sizeof patches / sizeof *patches };
 
-static double period_of(const struct sx_study *study, size_t band)
+static struct sx_band_shape shape_of(const struct sx_study *study)
 {
-    return 2 * M_PI / (double)sx_model_frequencies(sx_runner_model(study->runner))[band];
+    return sx_band_shape_of(sx_runner_model(study->runner));
 }
 
 static enum group group_of(const struct sx_study *study, size_t band)
 {
-    const double period = period_of(study, band);
-    return period <= EDGES[0] ? SHORT : period <= EDGES[1] ? MEDIUM : LONG;
+    const struct sx_band_groups groups = sx_band_groups_default();
+    const struct sx_band_shape shape = shape_of(study);
+    return (enum group)sx_band_group(&groups, sx_band_period(&shape, band));
 }
 
 /* --- the split ----------------------------------------------------------------------------------
  */
-
-static void band_of(const float *q, const float *k, double delta, double scale, struct sx_band *out)
-{
-    *out = (struct sx_band){.r = hypot((double)q[0], (double)q[1]),
-                            .rho = hypot((double)k[0], (double)k[1]),
-                            .delta = delta};
-    if (out->r > 0 && out->rho > 0)
-        out->alpha = atan2((double)q[1], (double)q[0]) - atan2((double)k[1], (double)k[0]);
-    out->cosine = cos(out->alpha + delta);
-    out->score = scale * out->r * out->rho * out->cosine;
-}
-
-static double shapley(double xa, double xb, double ya, double yb, double za, double zb)
-{
-    return (xb - xa) * ((ya * za + yb * zb) / 3 + (ya * zb + yb * za) / 6);
-}
-
-static void split_of(const struct sx_band *a, const struct sx_band *b, double c,
-                     struct sx_band_split *out)
-{
-    const double g =
-        c * ((a->r * a->rho + b->r * b->rho) / 3 + (a->r * b->rho + b->r * a->rho) / 6);
-    const double ab = cos(a->alpha + b->delta); /* content of A at the place of B */
-    const double ba = cos(b->alpha + a->delta);
-    const double dr = b->r - a->r;
-    const double dc = b->cosine - a->cosine;
-    *out = (struct sx_band_split){
-        .total = b->score - a->score,
-        .query_norm = c * shapley(a->r, b->r, a->rho, b->rho, a->cosine, b->cosine),
-        .key_norm = c * shapley(a->rho, b->rho, a->r, b->r, a->cosine, b->cosine),
-        .direction = g * dc,
-        .content = g / 2 * (ba - a->cosine + b->cosine - ab),
-        .position = g / 2 * (ab - a->cosine + b->cosine - ba),
-        .norm_only = c * dr * a->rho * a->cosine,
-        .direction_only = c * a->r * a->rho * dc,
-        .interaction = c * dr * a->rho * dc};
-}
-
-static void band_at(const struct sx_study *study, const struct sx_site *site, size_t layer,
-                    uint32_t head, size_t band, struct sx_band *out)
-{
-    const size_t at = (layer * (size_t)study->info->n_heads + head) * (size_t)study->info->d_head;
-    const size_t bands = (size_t)study->info->n_bands;
-    const float *frequencies = sx_model_frequencies(sx_runner_model(study->runner));
-    const float q[2] = {site->q[at + band], site->q[at + band + bands]};
-    const float k[2] = {site->k_bos[at + band], site->k_bos[at + band + bands]};
-    band_of(q, k, (double)site->token * (double)frequencies[band],
-            1 / sqrt((double)study->info->d_head), out);
-}
 
 /* Sums over the readout heads of what each band's score changes by; absolute values in `size`. */
 struct band_sums {
@@ -106,24 +61,33 @@ static void add_split(struct band_sums *sums, const struct sx_band_split *split)
     }
 }
 
+static void head_bands(const struct sx_study *study, const struct sx_site *site, size_t layer,
+                       uint32_t head, struct sx_band *out)
+{
+    const struct sx_band_shape shape = shape_of(study);
+    const size_t at = (layer * (size_t)study->info->n_heads + head) * shape.d;
+    sx_bands_of(&shape, site->q + at, site->k_bos + at, site->token, 0, out);
+}
+
 static void split_bands(struct sx_study *study, const struct sx_sites *sites,
                         struct band_sums *bands)
 {
     const size_t B = (size_t)study->info->n_bands;
-    const double scale = 1 / sqrt((double)study->info->d_head);
+    const double scale = shape_of(study).scale;
+    struct sx_band *first = sx_xcalloc(2 * B, sizeof *first);
+    struct sx_band *inside = first + B;
     for (size_t l = 0; l < study->readout.layers; l++)
-        for (size_t i = 0; i < study->readout.n[l]; i++)
+        for (size_t i = 0; i < study->readout.n[l]; i++) {
+            head_bands(study, &sites->first, l, study->readout.list[l][i], first);
+            head_bands(study, &sites->inside, l, study->readout.list[l][i], inside);
             for (size_t b = 0; b < B; b++) {
-                const uint32_t h = study->readout.list[l][i];
-                struct sx_band first;
-                struct sx_band inside;
                 struct sx_band_split split;
-                band_at(study, &sites->first, l, h, b, &first);
-                band_at(study, &sites->inside, l, h, b, &inside);
-                split_of(&first, &inside, scale, &split);
+                sx_band_split(&first[b], &inside[b], scale, &split);
                 add_split(&bands[b], &split);
                 sx_study_add(study, "layer_band", study->readout.layers, B, l, b, split.total);
             }
+        }
+    sx_free(first);
 }
 
 static const char *key_of(struct sx_study *study, const char *term, const char *part)
@@ -184,86 +148,70 @@ static void keep_split(struct sx_study *study, const struct sx_sites *sites)
 /* --- causal -------------------------------------------------------------------------------------
  */
 
-/* The readout heads' queries at residue 1, with the norm or the direction that the bands of a
- * group have at the interior residue. group N_GROUPS: all bands. */
+/* The readout heads' queries at residue 1, with what the bands of a group have at the interior
+ * residue. group N_GROUPS: all bands. */
 static void add_patch(struct sx_study *study, struct sx_probes *probes,
-                      const struct sx_sites *sites, enum patch patch, size_t group)
+                      const struct sx_sites *sites, enum sx_band_patch patch, size_t group)
 {
+    const struct sx_band_shape shape = shape_of(study);
     const size_t H = (size_t)study->info->n_heads;
-    const size_t d = (size_t)study->info->d_head;
-    const size_t B = (size_t)study->info->n_bands;
     const size_t probe = sx_probe_add(probes, &sites->first);
-    uint32_t *list = sx_arena_alloc(probes->arena, (B + 1) * sizeof *list);
+    uint32_t list[SX_MAX_BANDS];
+    uint64_t chosen = 0;
     size_t n = 0;
-    for (size_t b = 0; b < B; b++)
-        if (group == N_GROUPS || group_of(study, b) == (enum group)group)
+    for (size_t b = 0; b < shape.n; b++)
+        if (group == N_GROUPS || group_of(study, b) == (enum group)group) {
+            chosen |= UINT64_C(1) << b;
             list[n++] = (uint32_t)b;
+        }
     if (n == 0)
         return;
-    if (patch == ROTATION || patch == FULL)
+    if (patch == SX_PATCH_ROTATION || patch == SX_PATCH_FULL)
         sx_probe_move_query(probes, probe, &study->readout, list, n, (float)sites->inside.token);
-    for (size_t l = 0; l < study->readout.layers && patch != ROTATION; l++)
+    for (size_t l = 0; l < study->readout.layers && patch != SX_PATCH_ROTATION; l++)
         for (size_t i = 0; i < study->readout.n[l]; i++) {
             const uint32_t h = study->readout.list[l][i];
-            const float *own = sites->first.q + (l * H + h) * d;
-            const float *other = sites->inside.q + (l * H + h) * d;
-            float *query = sx_arena_alloc(probes->arena, d * sizeof *query);
-            for (size_t j = 0; j < d; j++)
-                query[j] = own[j];
-            for (size_t j = 0; j < n; j++) {
-                const size_t b = list[j];
-                const double r = hypot((double)own[b], (double)own[b + B]);
-                const double r_other = hypot((double)other[b], (double)other[b + B]);
-                const float *angle = patch == NORM ? own : other;
-                const double norm = patch == DIRECTION ? r : r_other;
-                const double factor = norm / (patch == NORM ? r : r_other);
-                query[b] = isfinite(factor) ? (float)(factor * (double)angle[b]) : 0;
-                query[b + B] = isfinite(factor) ? (float)(factor * (double)angle[b + B]) : 0;
-            }
+            const size_t at = (l * H + h) * shape.d;
+            float *query = sx_arena_alloc(probes->arena, shape.d * sizeof *query);
+            sx_band_patch_vector(&shape, patch, sites->first.q + at, sites->inside.q + at, chosen,
+                                 query);
             sx_probe_replace(probes, probe, SX_POINT_Q, l, h, sites->first.token, -1, query);
         }
-}
-
-static double attention_sum(const struct sx_study *study, const float *attention, size_t step)
-{
-    const size_t H = (size_t)study->info->n_heads;
-    double sum = 0;
-    for (size_t l = 0; l < study->readout.layers; l++)
-        for (size_t i = 0; i < study->readout.n[l]; i++)
-            sum += (double)attention[(l * H + study->readout.list[l][i]) * step];
-    return sum;
 }
 
 enum sx_status sx_c5_measure(struct sx_study *study, const struct sx_sites *sites,
                              struct sx_error *err)
 {
     struct sx_probes probes = sx_probes_new();
-    const double before = attention_sum(study, sites->first.attn, sites->first.n);
-    const double heads = (double)study->report->n_heads;
+    const double before = sx_attention_to_bos(study, sites->first.attn, sites->first.n);
     size_t at = 0;
     keep_split(study, sites);
     for (int patch = 0; patch < N_PATCHES; patch++)
         for (size_t group = 0; group <= N_GROUPS; group++)
-            add_patch(study, &probes, sites, (enum patch)patch, group);
+            add_patch(study, &probes, sites, patches[patch], group);
     const enum sx_status status = sx_probes_run(study, &probes, err);
     for (int patch = 0; patch < N_PATCHES && status == SX_OK; patch++)
         for (size_t group = 0; group <= N_GROUPS; group++) {
             const struct sx_probe *probe = &probes.probe[at++];
             const char *part = group == N_GROUPS ? "all" : group_names[group];
             const double logit = probe->reading.centred - sites->first.reading.centred;
-            const double attention = (attention_sum(study, probe->attention, 1) - before) / heads;
-            sx_study_set(study, sx_report_text(study, "patch_%s_%s", patch_names[patch], part),
-                         logit);
-            sx_study_set(study, sx_report_text(study, "attention_%s_%s", patch_names[patch], part),
-                         attention);
+            const double attention = sx_attention_to_bos(study, probe->attention, 1) - before;
+            sx_study_set(
+                study,
+                sx_report_text(study, "patch_%s_%s", sx_band_patch_name(patches[patch]), part),
+                logit);
+            sx_study_set(
+                study,
+                sx_report_text(study, "attention_%s_%s", sx_band_patch_name(patches[patch]), part),
+                attention);
             sx_study_add(study, "patch_logit", N_PATCHES, N_GROUPS + 1, (size_t)patch, group,
                          logit);
             sx_study_add(study, "patch_attention", N_PATCHES, N_GROUPS + 1, (size_t)patch, group,
                          attention);
         }
-    sx_study_set(study, "attention_first", before / heads);
+    sx_study_set(study, "attention_first", before);
     sx_study_set(study, "attention_inside",
-                 attention_sum(study, sites->inside.attn, sites->inside.n) / heads);
+                 sx_attention_to_bos(study, sites->inside.attn, sites->inside.n));
     sx_probes_release(&probes);
     return status;
 }
@@ -315,6 +263,8 @@ void sx_c5_conclude(struct sx_study *study, struct sx_report_claim *claim)
     const struct sx_interval coupling = share(study, "interaction", "one_by_one", "all");
     const struct sx_interval bands = sx_study_mean(study, "bands_carrying");
     const struct sx_interval norm_patch = sx_study_mean(study, "patch_norm_all");
+    const struct sx_interval lost = sx_only_if(sx_study_ratio(study, "patch_norm_all", "gap"),
+                                               sx_study_mean(study, "gap"), 0.1);
 
     claim->claim = "Position acts by coupled changes of the query's norm and of its direction, "
                    "spread over rotary bands.";
@@ -340,16 +290,17 @@ void sx_c5_conclude(struct sx_study *study, struct sx_report_claim *claim)
     sx_claim_number(claim, "attention_inside", "the same inside", "",
                     sx_study_mean(study, "attention_inside"));
     for (int p = 0; p < N_PATCHES; p++) {
-        const char *patch = sx_report_text(study, "patch_%s_all", patch_names[p]);
-        const char *attention = sx_report_text(study, "attention_%s_all", patch_names[p]);
+        const char *patch = sx_report_text(study, "patch_%s_all", sx_band_patch_name(patches[p]));
+        const char *attention =
+            sx_report_text(study, "attention_%s_all", sx_band_patch_name(patches[p]));
         sx_claim_number(claim, patch,
                         sx_report_text(study, "change of M's logit at residue 1: %s from inside",
-                                       patch_names[p]),
+                                       sx_band_patch_name(patches[p])),
                         "logits", sx_study_mean(study, patch));
-        sx_claim_number(
-            claim, attention,
-            sx_report_text(study, "change of attention to BOS: %s from inside", patch_names[p]), "",
-            sx_study_mean(study, attention));
+        sx_claim_number(claim, attention,
+                        sx_report_text(study, "change of attention to BOS: %s from inside",
+                                       sx_band_patch_name(patches[p])),
+                        "", sx_study_mean(study, attention));
     }
     sx_claim_condition(claim, "query norm has more than 0.05 of the change", norm, true, 0.05);
     sx_claim_condition(claim, "direction has more than 0.05 of it", direction, true, 0.05);
@@ -358,8 +309,10 @@ void sx_c5_conclude(struct sx_study *study, struct sx_report_claim *claim)
                        "one-at-a-time changes",
                        coupling, true, 0.05);
     sx_claim_condition(claim, "more than 2 bands carry the change", bands, true, 2);
-    sx_claim_condition(claim, "the norms from inside alone lower M's logit at residue 1",
-                       norm_patch, false, 0);
+    sx_claim_condition(claim,
+                       "the norms from inside alone take more than 0.05 of the difference in M's "
+                       "logit away at residue 1",
+                       lost, false, -0.05);
     claim->sentence = sx_report_text(
         study,
         "From residue 1 to inside, query norm makes up %.2f and direction %.2f of the change of "
@@ -402,6 +355,9 @@ static struct sx_interval lead_of_short(struct sx_study *study)
 static void c6_grids(struct sx_study *study, struct sx_report_claim *claim)
 {
     static const char *const columns[] = {"short", "medium", "long", "all"};
+    const char *rows[N_PATCHES];
+    for (int p = 0; p < N_PATCHES; p++)
+        rows[p] = sx_band_patch_name(patches[p]);
     static const struct {
         const char *key, *title, *unit;
     } grids[] = {
@@ -417,7 +373,7 @@ static void c6_grids(struct sx_study *study, struct sx_report_claim *claim)
             continue;
         grid->row_title = "patch";
         grid->column_title = "bands";
-        grid->row_labels = sx_report_words(study, patch_names, grid->rows);
+        grid->row_labels = sx_report_words(study, rows, grid->rows);
         grid->column_labels = sx_report_words(study, columns, grid->columns);
     }
 }

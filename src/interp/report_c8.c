@@ -74,20 +74,22 @@ enum sx_status sx_c8_measure(struct sx_study *study, const struct sx_sites *site
 {
     const size_t heads = study->report->n_heads;
     const size_t bands = (size_t)study->info->n_bands;
-    const size_t writers = (size_t)study->info->n_layers;
+    const size_t parts = (size_t)study->info->n_layers + 1;
     struct sx_probes probes = sx_probes_new();
     size_t at = 0;
     for (size_t i = 0; i < heads; i++)
         add_head(study, &probes, sites, &study->report->heads[i]);
     for (size_t b = 0; b < bands; b++)
         add_band(study, &probes, sites, b);
-    for (size_t k = 0; k < writers; k++)
+    for (size_t k = 0; k + 1 < parts; k++)
         add_writer(study, &probes, sites, k);
+    sx_probe_move_query(&probes, sx_probe_add(&probes, &sites->inside), &study->readout, NULL, 0,
+                        (float)sites->first.token);
     const enum sx_status status = sx_probes_run(study, &probes, err);
     const struct {
         const char *kind;
         size_t n;
-    } kinds[] = {{"head", heads}, {"band", bands}, {"writer", writers}};
+    } kinds[] = {{"head", heads}, {"band", bands}, {"part", parts}};
     for (size_t kind = 0; kind < 3 && status == SX_OK; kind++)
         for (size_t i = 0; i < kinds[kind].n; i++) {
             const double brought =
@@ -123,7 +125,10 @@ static void grids(struct sx_study *study, struct sx_report_claim *claim)
     } parts[] = {
         {"only_head", "Brought by one readout head's query alone", "head"},
         {"only_band", "Brought by one rotary band of the readout heads' queries alone", "band"},
-        {"only_writer", "Brought by one writer of the readout heads' queries alone", "writer"}};
+        {"only_part",
+         "Brought by what one layer wrote of the readout heads' queries alone, or by rotation "
+         "alone",
+         "part"}};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         struct sx_report_grid *grid =
             sx_claim_grid(study, claim, parts[i].key, parts[i].title, "logits");
@@ -140,9 +145,10 @@ static void grids(struct sx_study *study, struct sx_report_claim *claim)
             grid->column_labels[c] =
                 i == 0
                     ? sx_report_text(study, "L%u.H%u", (unsigned)head->layer, (unsigned)head->head)
-                : i == 1 ? sx_report_text(study, "b%zu", c)
-                : c == 0 ? "weights"
-                         : sx_report_text(study, "L%zu", c - 1);
+                : i == 1                ? sx_report_text(study, "b%zu", c)
+                : c == 0                ? "weights"
+                : c + 1 < grid->columns ? sx_report_text(study, "L%zu", c - 1)
+                                        : "rotation";
         }
     }
 }
@@ -155,11 +161,11 @@ void sx_c8_conclude(struct sx_study *study, struct sx_report_claim *claim)
     const struct sx_interval brought = sx_study_mean(study, "q_rotated");
     size_t head;
     size_t band;
-    size_t writer;
+    size_t part;
     struct sx_interval best[3] = {
         best_of(study, "head", study->report->n_heads, &head),
         best_of(study, "band", (size_t)study->info->n_bands, &band),
-        best_of(study, "writer", (size_t)study->info->n_layers, &writer),
+        best_of(study, "part", (size_t)study->info->n_layers + 1, &part),
     };
     for (size_t i = 0; i < 3; i++)
         best[i] = sx_only_if(best[i], joint, 0.1);
@@ -167,9 +173,9 @@ void sx_c8_conclude(struct sx_study *study, struct sx_report_claim *claim)
     claim->claim = "Heads, frequency bands and query composition are needed together to tell "
                    "retrieval from recognition.";
     claim->method =
-        "At an interior mask one head, one band, or what one layer wrote of the readout heads' "
-        "queries is taken over from residue 1. The best of each kind is compared with all heads, "
-        "bands and writers together (the first number of C3).";
+        "At an interior mask one head, one band, or one part of the readout heads' queries (what "
+        "one layer wrote, or the rotation) is taken over from residue 1. The best of each kind is "
+        "compared with all heads, bands and parts together (recovered in C3).";
     sx_claim_number(claim, "joint", "recovered by all three together", "", joint);
     sx_claim_number(claim, "joint_logits", "brought by all three together", "logits", brought);
     sx_claim_number(claim, "best_head",
@@ -179,18 +185,24 @@ void sx_c8_conclude(struct sx_study *study, struct sx_report_claim *claim)
                     "", best[0]);
     sx_claim_number(claim, "best_band",
                     sx_report_text(study, "best single band (b%zu) of that", band), "", best[1]);
-    sx_claim_number(claim, "best_writer",
-                    writer ? sx_report_text(study, "best single writer (L%zu) of that", writer - 1)
-                           : "best single writer (weights) of that",
+    sx_claim_number(claim, "best_part",
+                    sx_report_text(study, "best single part of the query (%s) of that",
+                                   part == 0 ? "weights"
+                                   : part <= (size_t)study->info->n_layers - 1
+                                       ? sx_report_text(study, "L%zu", part - 1)
+                                       : "rotation"),
                     "", best[2]);
     sx_claim_condition(claim, "the best single head brings less than 0.8 of what all three bring",
                        best[0], false, 0.8);
     sx_claim_condition(claim, "the best single band brings less than 0.8", best[1], false, 0.8);
-    sx_claim_condition(claim, "the best single writer brings less than 0.8", best[2], false, 0.8);
+    sx_claim_condition(
+        claim,
+        "the best single part of the query (one layer's, or its rotation) brings less than 0.8",
+        best[2], false, 0.8);
     claim->sentence = sx_report_text(
         study,
         "All three together recover %s of the difference; of that the best head alone brings "
-        "%s, the best band %s, the best writer %s.",
+        "%s, the best band %s, the best part of the query %s.",
         sx_report_percent(study, &joint), sx_report_percent(study, &best[0]),
         sx_report_percent(study, &best[1]), sx_report_percent(study, &best[2]));
     claim->caveat = "C8 is about method; this tests only that none of the three resolutions alone "

@@ -84,6 +84,16 @@ void sx_site_terms_release(struct sx_site_terms *terms)
     *terms = (struct sx_site_terms){0};
 }
 
+double sx_attention_to_bos(const struct sx_study *study, const float *attention, size_t step)
+{
+    const size_t H = (size_t)study->info->n_heads;
+    double sum = 0;
+    for (size_t l = 0; l < study->readout.layers; l++)
+        for (size_t i = 0; i < study->readout.n[l]; i++)
+            sum += (double)attention[(l * H + study->readout.list[l][i]) * step];
+    return sum / (double)study->report->n_heads;
+}
+
 const char **sx_report_labels(struct sx_study *study, const char *letter, size_t n)
 {
     const char **labels = sx_arena_alloc(study->report->arena, (n + 1) * sizeof *labels);

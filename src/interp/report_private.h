@@ -164,6 +164,8 @@ struct sx_site_terms {
 enum sx_status sx_site_terms(const struct sx_study *study, const struct sx_site *site,
                              struct sx_site_terms *out, struct sx_error *err) SX_MUST_CHECK;
 void sx_site_terms_release(struct sx_site_terms *terms);
+/* Mean attention of the readout heads to BOS; attention [L,H,step], the first of each. */
+double sx_attention_to_bos(const struct sx_study *study, const float *attention, size_t step);
 /* "L0" …, "H0" … in the report's arena. */
 const char **sx_report_labels(struct sx_study *study, const char *letter, size_t n);
 const char **sx_report_words(struct sx_study *study, const char *const *words, size_t n);

@@ -9,9 +9,10 @@ enum { BAR = 24, LEVELS = 8 };
 static const char *const blocks[LEVELS + 1] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
 static const char *const lengths[LEVELS] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
 
+/* What a full block stands for. Differences that mean nothing do not fill the scale. */
 static double largest(const struct sx_report_grid *grid)
 {
-    double most = 0;
+    double most = grid->unit[0] ? 0.05 : 0.01;
     for (size_t i = 0; i < grid->rows * grid->columns; i++)
         if (isfinite(grid->value[i]))
             most = fmax(most, fabs(grid->value[i]));
@@ -38,21 +39,23 @@ static void bars(const struct sx_report_grid *grid, double most, struct sx_str *
             sx_str_append(out, "      -\n");
             continue;
         }
-        const int eighths = most > 0 ? (int)lround(fabs(x) / most * BAR * LEVELS) : 0;
-        sx_str_printf(out, "%+8.3f  ", x);
+        const int eighths = (int)lround(fabs(x) / most * BAR * LEVELS);
+        sx_str_printf(out, fabs(x) < 5e-4 && x != 0 ? "%+8.0e  " : "%+8.3f  ", x);
         for (int i = 0; i < eighths / LEVELS; i++)
             sx_str_append(out, blocks[LEVELS]);
         sx_str_printf(out, "%s\n", lengths[eighths % LEVELS]);
     }
 }
 
-static void cell(double x, double most, struct sx_str *out)
+static void cell(double x, double most, size_t width, struct sx_str *out)
 {
+    for (size_t i = 2; i < width; i++)
+        sx_str_append_char(out, ' ');
     if (!isfinite(x)) {
-        sx_str_append(out, "  .");
+        sx_str_append(out, " .");
         return;
     }
-    const int level = most > 0 ? (int)lround(fabs(x) / most * LEVELS) : 0;
+    const int level = (int)lround(fabs(x) / most * LEVELS);
     sx_str_printf(out, " %s%s",
                   level == 0 ? " "
                   : x < 0    ? "-"
@@ -63,14 +66,16 @@ static void cell(double x, double most, struct sx_str *out)
 static void map(const struct sx_report_grid *grid, double most, struct sx_str *out)
 {
     const int width = (int)widest(grid->row_labels, grid->rows);
+    const size_t label = widest(grid->column_labels, grid->columns);
+    const size_t column = label < 2 ? 3 : label + 1;
     sx_str_printf(out, "%*s ", width, "");
     for (size_t c = 0; c < grid->columns; c++)
-        sx_str_printf(out, "%3.3s", grid->column_labels[c]);
+        sx_str_printf(out, "%*s", (int)column, grid->column_labels[c]);
     sx_str_append(out, "\n");
     for (size_t r = 0; r < grid->rows; r++) {
         sx_str_printf(out, "%*s ", width, grid->row_labels[r]);
         for (size_t c = 0; c < grid->columns; c++)
-            cell(grid->value[r * grid->columns + c], most, out);
+            cell(grid->value[r * grid->columns + c], most, column, out);
         sx_str_append(out, "\n");
     }
     sx_str_printf(out,

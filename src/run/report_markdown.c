@@ -144,7 +144,12 @@ static void put_heads(const struct sx_report *report, struct sx_str *out)
 
 void sx_report_markdown(const struct sx_report_about *about, struct sx_str *out)
 {
-    sx_str_printf(out, "# Retrieval or recognition: %s\n\n", about->info->name);
+    sx_str_printf(out,
+                  "# Retrieval or recognition: %s\n\nEight claims of Jedryszek and Crook (arXiv "
+                  "2605.16331) about ESM-2, measured on this model by `sextant report`. BOS is the "
+                  "token `<cls>` in front of the sequence; \"inside\" is a masked interior residue "
+                  "that is not M.\n\n",
+                  about->info->name);
     put_data(about, out);
     put_summary(about->report, out);
     put_heads(about->report, out);
