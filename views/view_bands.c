@@ -7,37 +7,29 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "band_cell.h"
 #include "band_parts.h"
+#include "band_table.h"
 #include "model_parts.h"
-#include "sextant/interp/names.h"
 #include "sextant/tui/heatmap.h"
 #include "sextant/tui/layout.h"
-#include "sextant/tui/plot.h"
 #include "sextant/tui/widgets.h"
 #include "view_parts.h"
 
-enum mode { LAYERS, HEADS, PROFILE };
-enum group { READOUT, ALL, ONE, GROUPS };
 enum show { CHANGE, SCORE_A, SCORE_B, BOTH, SHOWS };
 
-struct pin {
-    bool set, head_alone;
-    size_t layer, head, band;
-};
-
 struct bands_state {
-    enum mode mode, before; /* before: what the profile was opened from */
-    enum group group;
+    enum sx_band_mode mode, before; /* before: what the profile was opened from */
+    enum sx_band_group group;
     enum show show;
     unsigned change; /* term of the difference, from SX_BAND_TOTAL on */
     bool by_effect;
     struct sx_heatmap_state table, other, profile;
-    struct pin pin;
+    struct sx_band_pin pin;
     uint64_t serial; /* of the input that `pin` is of */
 };
 
-enum { ROW_LABEL = 11, SUM = 8, CELL_LEAST = 5, CELL_MOST = 7, READERS = 3, MOST_ROWS = 512 };
-enum { POLAR = 28, SPLIT = 23, WHOLE = 27, BESIDE = 78, TABLE_FOOT = 5, ALL_BANDS = -1 };
+enum { ROW_LABEL = 11, SUM = 8, CELL_LEAST = 5, CELL_MOST = 7, TABLE_FOOT = 5 };
 
 /* --- what is there ------------------------------------------------------------------------------
  */
@@ -99,193 +91,10 @@ static bool profile_unasked(const struct sx_view *view, const struct sx_session 
     return !sx_folded(view) && view->height >= 30 && cost <= sx_layout_int(view, "unasked", 2000);
 }
 
-/* --- groups of heads ----------------------------------------------------------------------------
- */
-
-/* What the table is of, gathered before each drawing. */
-struct table {
-    const struct sx_bands_result *result;
-    enum mode mode;
-    enum group group;
-    enum sx_band_term term;
-    size_t layer, head; /* the selected ones */
-    size_t reader[READERS], n_readers;
-    struct pin pin;
-    uint16_t order[MOST_ROWS]; /* rows as shown */
-    bool ordered, ascii;
-    bool alone; /* cell and profile are of the selected head, not of the group */
-    int cell;
-};
-
-/* The heads that write most towards the target, as layer * n_heads + head. */
-static void find_readers(struct table *t)
+static struct sx_band_table table_of(const struct bands_state *state,
+                                     const struct sx_session *session)
 {
-    const struct sx_bands_result *r = t->result;
-
-    t->n_readers = 0;
-    for (size_t i = 0; r->readout && i < r->n_layers * r->n_heads; i++) {
-        size_t at = t->n_readers < READERS ? t->n_readers++ : READERS;
-        for (; at > 0 && r->readout[t->reader[at - 1]] < r->readout[i]; at--)
-            if (at < READERS)
-                t->reader[at] = t->reader[at - 1];
-        if (at < READERS)
-            t->reader[at] = i;
-    }
-}
-
-static bool reads(const struct table *t, size_t layer, size_t head)
-{
-    for (size_t i = 0; i < t->n_readers; i++)
-        if (t->reader[i] == layer * t->result->n_heads + head)
-            return true;
-    return false;
-}
-
-static bool in_group(const struct table *t, size_t layer, size_t head)
-{
-    if (t->group == ONE)
-        return head == t->head;
-    return t->group == ALL || reads(t, layer, head);
-}
-
-/* --- values -------------------------------------------------------------------------------------
- */
-
-/* Sums over bands and heads; a coupling is a ratio of such sums. */
-struct total {
-    double sum, parts;
-    size_t n;
-};
-
-static double split_term(const struct sx_band_split *split, enum sx_band_term term)
-{
-    switch (term) {
-    case SX_BAND_TOTAL:
-        return split->total;
-    case SX_BAND_QUERY_NORM:
-        return split->query_norm;
-    case SX_BAND_KEY_NORM:
-        return split->key_norm;
-    case SX_BAND_DIRECTION:
-        return split->direction;
-    case SX_BAND_CONTENT:
-        return split->content;
-    case SX_BAND_POSITION:
-        return split->position;
-    case SX_BAND_COUPLING:
-        return fabs(split->interaction);
-    case SX_BAND_SCORE_A:
-    case SX_BAND_SCORE_B:
-    case SX_BAND_TERM_COUNT:
-        break;
-    }
-    return NAN;
-}
-
-static void add_band(struct total *total, const struct sx_bands_result *r, size_t at,
-                     enum sx_band_term term)
-{
-    total->n++;
-    if (term == SX_BAND_SCORE_A || term == SX_BAND_SCORE_B) {
-        const struct sx_band *band = term == SX_BAND_SCORE_A ? r->a : r->b;
-        total->sum += band ? band[at].score : NAN;
-        return;
-    }
-    total->sum += r->split ? split_term(&r->split[at], term) : NAN;
-    if (term == SX_BAND_COUPLING && r->split)
-        total->parts += fabs(r->split[at].norm_only) + fabs(r->split[at].direction_only) +
-                        fabs(r->split[at].interaction);
-}
-
-static void add_head(struct total *total, const struct table *t, size_t layer, size_t head,
-                     int band)
-{
-    const struct sx_bands_result *r = t->result;
-    const size_t at = (layer * r->n_heads + head) * r->n_bands;
-
-    if (band != ALL_BANDS) {
-        add_band(total, r, at + (size_t)band, t->term);
-        return;
-    }
-    for (size_t b = 0; b < r->n_bands; b++)
-        add_band(total, r, at + b, t->term);
-}
-
-static double total_value(const struct table *t, const struct total *total)
-{
-    if (total->n == 0)
-        return NAN;
-    if (t->term == SX_BAND_COUPLING)
-        return total->parts > 0 ? total->sum / total->parts : 0;
-    return total->sum;
-}
-
-static double head_value(const struct table *t, size_t layer, size_t head, int band)
-{
-    struct total total = {0};
-
-    add_head(&total, t, layer, head, band);
-    return total_value(t, &total);
-}
-
-static double layer_value(const struct table *t, size_t layer, int band)
-{
-    struct total total = {0};
-
-    for (size_t h = 0; h < t->result->n_heads; h++)
-        if (in_group(t, layer, h))
-            add_head(&total, t, layer, h, band);
-    return total_value(t, &total);
-}
-
-static int row_count(const struct table *t)
-{
-    return (int)(t->mode == HEADS ? t->result->n_heads : t->result->n_layers);
-}
-
-/* Layer or head that stands in this row. */
-static size_t row_at(const struct table *t, int row)
-{
-    return t->ordered ? t->order[row] : (size_t)row;
-}
-
-static int row_of(const struct table *t, size_t at)
-{
-    for (int row = 0; t->ordered && row < row_count(t); row++)
-        if (t->order[row] == at)
-            return row;
-    return (int)at;
-}
-
-static double row_value(const struct table *t, int row, int band)
-{
-    const size_t at = row_at(t, row);
-    return t->mode == HEADS ? head_value(t, t->layer, at, band) : layer_value(t, at, band);
-}
-
-/* By the sum over bands; rows without a head of the group last. */
-static void order_rows(struct table *t)
-{
-    double effect[MOST_ROWS];
-    const int n = row_count(t);
-
-    t->ordered = false;
-    if (n > MOST_ROWS)
-        return;
-    for (int i = 0; i < n; i++) {
-        const double value = fabs(row_value(t, i, ALL_BANDS));
-        int at = i;
-        effect[i] = isnan(value) ? -1 : value;
-        for (; at > 0 && effect[t->order[at - 1]] < effect[i]; at--)
-            t->order[at] = t->order[at - 1];
-        t->order[at] = (uint16_t)i;
-    }
-    t->ordered = true;
-}
-
-static struct table table_of(const struct bands_state *state, const struct sx_session *session)
-{
-    struct table t = {
+    struct sx_band_table t = {
         .result = &session->bands.result,
         .mode = state->mode,
         .group = state->group,
@@ -296,94 +105,55 @@ static struct table table_of(const struct bands_state *state, const struct sx_se
         .cell = CELL_LEAST,
     };
 
-    find_readers(&t);
-    if (t.group == READOUT && t.n_readers == 0)
-        t.group = ALL;
-    t.alone = t.mode == HEADS || (t.mode == PROFILE && state->before == HEADS) ||
-              isnan(layer_value(&t, t.layer, ALL_BANDS));
-    if (state->by_effect)
-        order_rows(&t);
+    sx_band_table_gather(&t, state->by_effect, state->before == SX_BANDS_HEADS);
     return t;
-}
-
-/* The head of the group that does most in the selected cell: what is shown in full. */
-static size_t strongest(const struct table *t, size_t layer, size_t band)
-{
-    size_t best = t->head;
-    double most = -1;
-
-    if (t->alone)
-        return t->head;
-    for (size_t h = 0; h < t->result->n_heads; h++) {
-        const double value = in_group(t, layer, h) ? fabs(head_value(t, layer, h, (int)band)) : -1;
-        if (value > most) {
-            most = value;
-            best = h;
-        }
-    }
-    return best;
 }
 
 /* --- the table ----------------------------------------------------------------------------------
  */
 
-static const char *term_label(enum sx_band_term term)
-{
-    static const char *const label[SX_BAND_TERM_COUNT] = {"score A",    "score B",  "B - A",
-                                                          "query norm", "key norm", "direction",
-                                                          "content",    "position", "coupling"};
-    return label[term < SX_BAND_TERM_COUNT ? term : SX_BAND_TOTAL];
-}
-
 static double table_value(const void *ctx, int row, int col)
 {
-    return row_value(ctx, row, col);
-}
-
-static void number_text(const struct table *t, double value, int width, char *buf, size_t size)
-{
-    if (t->term == SX_BAND_COUPLING && !isnan(value))
-        sx_fraction(buf, size, value, 2, t->ascii);
-    else
-        sx_signed_text(buf, size, value, width, t->ascii);
+    return sx_band_row_value(ctx, row, col);
 }
 
 static void table_text(const void *ctx, int row, int col, char *buf, size_t size)
 {
-    const struct table *t = ctx;
-    number_text(t, row_value(t, row, col), t->cell - 1, buf, size);
+    const struct sx_band_table *t = ctx;
+    sx_band_number(t, sx_band_row_value(t, row, col), t->cell - 1, buf, size);
 }
 
 static void table_row(const void *ctx, int row, char *buf, size_t size)
 {
-    const struct table *t = ctx;
-    const size_t at = row_at(t, row);
-    const bool heads = t->mode == HEADS;
+    const struct sx_band_table *t = ctx;
+    const size_t at = sx_band_row_at(t, row);
+    const bool heads = t->mode == SX_BANDS_HEADS;
     const bool pinned =
         t->pin.set && t->pin.head_alone == heads &&
         (heads ? t->pin.layer == t->layer && t->pin.head == at : t->pin.layer == at);
 
     snprintf(buf, size, "%s %zu%s%s", heads ? "head" : "layer", at,
-             heads && reads(t, t->layer, at) ? (t->ascii ? " o" : " ●") : "", pinned ? " *" : "");
+             heads && sx_band_reads(t, t->layer, at) ? (t->ascii ? " o" : " ●") : "",
+             pinned ? " *" : "");
 }
 
 static void table_col(const void *ctx, int col, char *buf, size_t size)
 {
-    const struct table *t = ctx;
+    const struct sx_band_table *t = ctx;
     sx_period_text(buf, size, t->result->period[col]);
 }
 
-static double table_most(const struct table *t)
+static double table_most(const struct sx_band_table *t)
 {
     double most = 0;
 
-    for (int row = 0; row < row_count(t); row++)
+    for (int row = 0; row < sx_band_row_count(t); row++)
         for (size_t b = 0; b < t->result->n_bands; b++)
-            most = fmax(most, fabs(row_value(t, row, (int)b))); /* fmax leaves NaN out */
+            most = fmax(most, fabs(sx_band_row_value(t, row, (int)b))); /* fmax leaves NaN out */
     return most;
 }
 
-static struct sx_heatmap heatmap_of(struct table *t, int width)
+static struct sx_heatmap heatmap_of(struct sx_band_table *t, int width)
 {
     const int bands = (int)t->result->n_bands > 0 ? (int)t->result->n_bands : 1;
     const bool coupling = t->term == SX_BAND_COUPLING;
@@ -393,7 +163,7 @@ static struct sx_heatmap heatmap_of(struct table *t, int width)
     cell = cell < CELL_LEAST ? CELL_LEAST : cell > CELL_MOST ? CELL_MOST : cell;
     t->cell = cell;
     return (struct sx_heatmap){
-        .rows = row_count(t),
+        .rows = sx_band_row_count(t),
         .cols = (int)t->result->n_bands,
         .value = table_value,
         .row_label = table_row,
@@ -407,7 +177,7 @@ static struct sx_heatmap heatmap_of(struct table *t, int width)
         .lo = coupling ? 0 : -end,
         .hi = end,
         .unit = coupling ? NULL : "logits",
-        .what = term_label(t->term),
+        .what = sx_band_term_label(t->term),
     };
 }
 
@@ -418,7 +188,7 @@ static struct sx_canvas table_canvas(const struct sx_canvas *cv)
         cv, (struct sx_rect){0, 0, cv->w > SUM + ROW_LABEL ? cv->w - SUM : cv->w, cv->h});
 }
 
-static void draw_sums(struct sx_canvas *cv, const struct table *t,
+static void draw_sums(struct sx_canvas *cv, const struct sx_band_table *t,
                       const struct sx_heatmap_state *map)
 {
     const int x = ROW_LABEL + map->page_cols * t->cell;
@@ -426,22 +196,15 @@ static void draw_sums(struct sx_canvas *cv, const struct table *t,
 
     sx_put_right(cv, x, 0, SUM - 1, SX_STYLE_HEADER, t->ascii ? "sum" : "Σ");
     for (int r = 0; r < map->page_rows; r++) {
-        number_text(t, row_value(t, map->top + r, ALL_BANDS), SUM - 1, text, sizeof text);
+        sx_band_number(t, sx_band_row_value(t, map->top + r, SX_ALL_BANDS), SUM - 1, text,
+                       sizeof text);
         sx_put_right(cv, x, 1 + r, SUM - 1,
                      map->top + r == map->row ? SX_STYLE_STRONG : SX_STYLE_NUMBER, text);
     }
 }
 
-static double pin_value(const struct table *t, int band)
-{
-    if (t->pin.layer >= t->result->n_layers || t->pin.head >= t->result->n_heads)
-        return NAN;
-    return t->pin.head_alone ? head_value(t, t->pin.layer, t->pin.head, band)
-                             : layer_value(t, t->pin.layer, band);
-}
-
 /* The pinned row again, below the table, in its columns. */
-static void draw_pinned(struct sx_canvas *cv, int y, const struct table *t,
+static void draw_pinned(struct sx_canvas *cv, int y, const struct sx_band_table *t,
                         const struct sx_heatmap_state *map)
 {
     char text[32];
@@ -452,15 +215,15 @@ static void draw_pinned(struct sx_canvas *cv, int y, const struct table *t,
         snprintf(text, sizeof text, "layer %zu *", t->pin.layer);
     sx_put_cut(cv, 0, y, ROW_LABEL - 1, SX_STYLE_LABEL, text);
     for (int c = 0; c < map->page_cols; c++) {
-        number_text(t, pin_value(t, map->left + c), t->cell - 1, text, sizeof text);
+        sx_band_number(t, sx_band_pin_value(t, map->left + c), t->cell - 1, text, sizeof text);
         sx_put_right(cv, ROW_LABEL + c * t->cell, y, t->cell - 1, SX_STYLE_NUMBER, text);
     }
-    number_text(t, pin_value(t, ALL_BANDS), SUM - 1, text, sizeof text);
+    sx_band_number(t, sx_band_pin_value(t, SX_ALL_BANDS), SUM - 1, text, sizeof text);
     sx_put_right(cv, ROW_LABEL + map->page_cols * t->cell, y, SUM - 1, SX_STYLE_NUMBER, text);
 }
 
-static void draw_table(struct sx_canvas *cv, struct table *t, const struct sx_session *session,
-                       struct sx_heatmap_state *map, bool focus)
+static void draw_table(struct sx_canvas *cv, struct sx_band_table *t,
+                       const struct sx_session *session, struct sx_heatmap_state *map, bool focus)
 {
     const int below = t->pin.set && cv->h > 6 ? 1 : 0;
     struct sx_canvas part = sx_canvas_sub(cv, (struct sx_rect){0, 0, cv->w, cv->h - below});
@@ -468,7 +231,7 @@ static void draw_table(struct sx_canvas *cv, struct table *t, const struct sx_se
 
     t->ascii = sx_canvas_ascii(cv);
     const struct sx_heatmap heat = heatmap_of(t, cv->w);
-    map->row = row_of(t, t->mode == HEADS ? t->head : t->layer);
+    map->row = sx_band_row_of(t, t->mode == SX_BANDS_HEADS ? t->head : t->layer);
     map->col = (int)band_at(session);
     sx_heatmap_draw(&area, &heat, map, focus);
     sx_put(&part, 0, 0, SX_STYLE_HEADER, "period");
@@ -505,31 +268,21 @@ static void draw_conditions(struct sx_canvas *cv, const struct sx_session *sessi
         sx_putf(cv, x, 0, SX_STYLE_LABEL, "%s %zu", masked ? "mask at" : "query", r->query_b);
 }
 
-static void group_text(const struct table *t, char *buf, size_t size)
+static void table_title(const struct sx_band_table *t, bool both, char *buf, size_t size)
 {
-    if (t->group == READOUT)
-        snprintf(buf, size, "readout (%zu)", t->n_readers);
-    else if (t->group == ALL)
-        snprintf(buf, size, "all (%zu)", t->result->n_heads);
-    else
-        snprintf(buf, size, "H%zu", t->head);
-}
-
-static void table_title(const struct table *t, bool both, char *buf, size_t size)
-{
-    const char *term = both ? "score A and B" : term_label(t->term);
+    const char *term = both ? "score A and B" : sx_band_term_label(t->term);
     char group[32];
 
-    group_text(t, group, sizeof group);
-    if (t->mode == HEADS)
+    sx_band_group_text(t, group, sizeof group);
+    if (t->mode == SX_BANDS_HEADS)
         snprintf(buf, size, "layer %zu: head × band · %s", t->layer, term);
     else
         snprintf(buf, size, "layer × band · %s · heads: %s", term, group);
 }
 
 /* A and B beside each other, or above each other where the screen is narrow. */
-static void draw_both(struct sx_canvas *cv, struct table *t, const struct sx_session *session,
-                      struct bands_state *state)
+static void draw_both(struct sx_canvas *cv, struct sx_band_table *t,
+                      const struct sx_session *session, struct bands_state *state)
 {
     const int least = ROW_LABEL + SUM + (int)t->result->n_bands * CELL_LEAST;
     const bool beside = cv->w >= 2 * least + 1;
@@ -546,172 +299,6 @@ static void draw_both(struct sx_canvas *cv, struct table *t, const struct sx_ses
     t->term = SX_BAND_SCORE_A;
 }
 
-/* --- the cell -----------------------------------------------------------------------------------
- */
-
-static int put_pair(struct sx_canvas *cv, int y, const char *label, const char *a, const char *b)
-{
-    sx_put(cv, 0, y, SX_STYLE_LABEL, label);
-    sx_put_right(cv, 9, y, 7, *label ? SX_STYLE_NUMBER : SX_STYLE_HEADER, a);
-    if (b)
-        sx_put_right(cv, 16, y, 7, *label ? SX_STYLE_NUMBER : SX_STYLE_HEADER, b);
-    return y + 1;
-}
-
-static int put_signed_pair(struct sx_canvas *cv, int y, const char *label, double a, double b,
-                           bool has_b)
-{
-    char left[16], right[16];
-    const bool ascii = sx_canvas_ascii(cv);
-
-    return put_pair(cv, y, label, sx_signed_text(left, sizeof left, a, 7, ascii),
-                    has_b ? sx_signed_text(right, sizeof right, b, 7, ascii) : NULL);
-}
-
-static int put_norm_pair(struct sx_canvas *cv, int y, const char *label, double a, double b,
-                         bool has_b)
-{
-    char left[16], right[16];
-
-    snprintf(left, sizeof left, "%.*f", a < 99.995 ? 2 : 0, a);
-    snprintf(right, sizeof right, "%.*f", b < 99.995 ? 2 : 0, b);
-    return put_pair(cv, y, label, left, has_b ? right : NULL);
-}
-
-/* r, rho and the angles of the band in A and B. */
-static int draw_polar(struct sx_canvas *cv, const struct sx_bands_result *r, size_t at)
-{
-    const struct sx_band *a = &r->a[at], *b = r->b ? &r->b[at] : a;
-    const bool two = r->b != NULL, ascii = sx_canvas_ascii(cv);
-    int y = put_pair(cv, 0, "", "A", two ? "B" : NULL);
-
-    y = put_norm_pair(cv, y, "r  |q|", a->r, b->r, two);
-    y = put_norm_pair(cv, y, ascii ? "rho |k|" : "ρ  |k|", a->rho, b->rho, two);
-    y = put_signed_pair(cv, y, "cos", a->cosine, b->cosine, two);
-    y = put_signed_pair(cv, y, "content", a->alpha, b->alpha, two);
-    sx_put(cv, 24, y - 1, SX_STYLE_UNIT, "rad");
-    y = put_signed_pair(cv, y, "position", fmod(a->delta, 6.283185307179586),
-                        fmod(b->delta, 6.283185307179586), two);
-    sx_put(cv, 24, y - 1, SX_STYLE_UNIT, "rad");
-    return put_signed_pair(cv, y, "score", a->score, b->score, two);
-}
-
-static int put_part(struct sx_canvas *cv, int y, int indent, const char *label, double value)
-{
-    char text[16];
-
-    sx_put(cv, indent, y, SX_STYLE_LABEL, label);
-    sx_put_right(cv, 13, y, 8, SX_STYLE_NUMBER,
-                 sx_signed_text(text, sizeof text, value, 7, sx_canvas_ascii(cv)));
-    return y + 1;
-}
-
-static int draw_split(struct sx_canvas *cv, const struct sx_bands_result *r, size_t at)
-{
-    char text[16];
-
-    if (!r->split)
-        return 0;
-    const struct sx_band_split *s = &r->split[at];
-    int y = put_part(cv, 0, 0, "B - A, logits", s->total);
-    y = put_part(cv, y, 1, "query norm", s->query_norm);
-    y = put_part(cv, y, 1, "key norm", s->key_norm);
-    y = put_part(cv, y, 1, "direction", s->direction);
-    y = put_part(cv, y, 2, "content", s->content);
-    y = put_part(cv, y, 2, "position", s->position);
-    sx_put(cv, 0, y, SX_STYLE_LABEL, "coupling");
-    sx_put_right(cv, 13, y, 8, SX_STYLE_NUMBER,
-                 sx_fraction(text, sizeof text, s->coupling, 2, sx_canvas_ascii(cv)));
-    return y + 1;
-}
-
-/* The head as a whole: attention and margin from A to B, what it would write. */
-static int draw_whole(struct sx_canvas *cv, const struct table *t, size_t layer, size_t head)
-{
-    const struct sx_bands_result *r = t->result;
-    const size_t at = layer * r->n_heads + head;
-    const bool ascii = sx_canvas_ascii(cv);
-    char text[96], a[24], b[24];
-
-    int y = put_pair(cv, 0, "", "A", r->attention_b ? "B" : NULL);
-    y = put_pair(cv, y, "attention", sx_probability_text(a, sizeof a, r->attention_a[at], ascii),
-                 r->attention_b ? sx_probability_text(b, sizeof b, r->attention_b[at], ascii)
-                                : NULL);
-    y = put_signed_pair(cv, y, "margin", r->margin_a[at], r->margin_b ? r->margin_b[at] : 0,
-                        r->margin_b != NULL);
-    if (r->readout)
-        y = put_signed_pair(cv, y, "readout", r->readout[at], 0, false);
-    snprintf(text, sizeof text, "%s, sum", term_label(t->term));
-    number_text(t, head_value(t, layer, head, ALL_BANDS), 7, a, sizeof a);
-    sx_put_cut(cv, 0, y, 15, SX_STYLE_LABEL, text);
-    sx_put_right(cv, 16, y, 7, SX_STYLE_NUMBER, a);
-    return y + 1;
-}
-
-static int draw_comparison(struct sx_canvas *cv, const struct table *t, double here)
-{
-    char text[48], label[48];
-
-    if (!t->pin.set)
-        return 0;
-    const double pinned = pin_value(t, (int)t->pin.band);
-    if (t->pin.head_alone)
-        snprintf(label, sizeof label, "* L%zu H%zu b%zu", t->pin.layer, t->pin.head, t->pin.band);
-    else
-        snprintf(label, sizeof label, "* layer %zu b%zu", t->pin.layer, t->pin.band);
-    sx_put_cut(cv, 0, 0, 15, SX_STYLE_LABEL, label);
-    number_text(t, pinned, 7, text, sizeof text);
-    sx_put_right(cv, 16, 0, 7, SX_STYLE_NUMBER, text);
-    sx_put(cv, 0, 1, SX_STYLE_LABEL, "cell - pinned");
-    number_text(t, here - pinned, 7, text, sizeof text);
-    sx_put_right(cv, 16, 1, 7, SX_STYLE_NUMBER, text);
-    return 2;
-}
-
-/* The blocks below each other, or beside each other where the pane is wide. */
-static void draw_blocks(struct sx_canvas *cv, const struct table *t, size_t layer, size_t head,
-                        size_t band)
-{
-    static const int width[] = {POLAR, SPLIT, WHOLE};
-    const size_t at = (layer * t->result->n_heads + head) * t->result->n_bands + band;
-    const double here =
-        t->alone ? head_value(t, layer, head, (int)band) : layer_value(t, layer, (int)band);
-    const bool beside = cv->w >= BESIDE;
-    int x = 1, y = 0;
-
-    for (int block = 0; block < 4; block++) {
-        /* What is pinned stands beside the others where it can, else below the third. */
-        const bool below = !beside || (block == 3 && cv->w < BESIDE + WHOLE - 4);
-        if (block > 0 && !below)
-            x += width[block - 1] + (cv->w > BESIDE + WHOLE ? 3 : 0);
-        struct sx_canvas part = sx_canvas_sub(
-            cv, (struct sx_rect){x, below ? y : 0, cv->w - x, below ? cv->h - y : cv->h});
-        const int rows = block == 0   ? draw_polar(&part, t->result, at)
-                         : block == 1 ? draw_split(&part, t->result, at)
-                         : block == 2 ? draw_whole(&part, t, layer, head)
-                                      : draw_comparison(&part, t, here);
-        if (rows == 0 && block == 1 && !below)
-            x -= SPLIT;
-        if (below || block == 2)
-            y += rows + (rows > 0 && cv->h > 24);
-    }
-}
-
-static void draw_cell(struct sx_canvas *cv, const struct table *t, const struct sx_session *session)
-{
-    const size_t band = band_at(session), head = strongest(t, t->layer, band);
-    char title[96], label[48];
-
-    snprintf(title, sizeof title, "L%zu H%zu %s", t->layer, head,
-             sx_band_text(label, sizeof label, band, t->result->period[band]));
-    if (cv->w < 36)
-        snprintf(title, sizeof title, "L%zu H%zu band %zu · %s", t->layer, head, band,
-                 sx_period_text(label, sizeof label, t->result->period[band]));
-    const bool outside = t->mode == LAYERS && t->alone;
-    struct sx_canvas body = sx_frame(cv, title, outside ? "not in the group" : NULL, false);
-    draw_blocks(&body, t, t->layer, head, band);
-}
-
 /* --- the profile --------------------------------------------------------------------------------
  */
 
@@ -720,34 +307,15 @@ static bool has_profile(const struct sx_session *session)
     return session->bands.result.profile && session->bands.result.n_profile > 0;
 }
 
-/* The last row is the sum over bands. */
-static double profile_value(const void *ctx, int row, int col)
-{
-    const struct table *t = ctx;
-    const struct sx_bands_result *r = t->result;
-    const bool all = row == (int)r->n_bands;
-    double sum = 0;
-
-    for (size_t h = 0; h < r->n_heads; h++) {
-        if (t->alone ? h != t->head : !in_group(t, t->layer, h))
-            continue;
-        const float *at =
-            r->profile + (t->layer * r->n_heads + h) * r->n_bands * r->n_profile + col;
-        for (size_t b = all ? 0 : (size_t)row; b < r->n_bands && (all || b == (size_t)row); b++)
-            sum += (double)at[b * r->n_profile];
-    }
-    return sum;
-}
-
 struct profile {
-    const struct table *table;
+    const struct sx_band_table *table;
     const struct sx_session *session;
 };
 
 static double profile_cell(const void *ctx, int row, int col)
 {
     const struct profile *p = ctx;
-    return profile_value(p->table, row, col);
+    return sx_band_profile_value(p->table, row, col);
 }
 
 static void profile_row(const void *ctx, int row, char *buf, size_t size)
@@ -779,7 +347,7 @@ static struct sx_heatmap profile_of(const struct profile *p)
 
     for (int row = 0; row < (int)r->n_bands; row++)
         for (int col = 0; col < (int)r->n_profile; col++)
-            most = fmax(most, fabs(profile_value(p->table, row, col)));
+            most = fmax(most, fabs(sx_band_profile_value(p->table, row, col)));
     const double end = sx_scale_end(most);
     return (struct sx_heatmap){
         .rows = (int)r->n_bands + 1,
@@ -797,11 +365,11 @@ static struct sx_heatmap profile_of(const struct profile *p)
     };
 }
 
-static void profile_title(const struct table *t, char *buf, size_t size)
+static void profile_title(const struct sx_band_table *t, char *buf, size_t size)
 {
     char group[32];
 
-    group_text(t, group, sizeof group);
+    sx_band_group_text(t, group, sizeof group);
     if (t->alone)
         snprintf(buf, size, "band × position of the query · L%zu H%zu", t->layer, t->head);
     else
@@ -816,8 +384,8 @@ static int column_of(const struct sx_bands_result *r, size_t token)
     return 0;
 }
 
-static void draw_profile(struct sx_canvas *cv, struct table *t, const struct sx_session *session,
-                         struct bands_state *state, bool focus)
+static void draw_profile(struct sx_canvas *cv, struct sx_band_table *t,
+                         const struct sx_session *session, struct bands_state *state, bool focus)
 {
     const struct profile p = {t, session};
     char title[96], info[SX_POSITION_TEXT] = "";
@@ -853,10 +421,11 @@ static void panes_of(const struct sx_view *view, const struct sx_session *sessio
     const struct bands_state *state = view->state;
     const struct sx_bands_result *r = &session->bands.result;
     const struct sx_rect body = sx_body_rect(view);
-    const bool main_profile = state->mode == PROFILE, both = state->show == BOTH && !main_profile;
-    const int rows = main_profile           ? (int)r->n_bands + 1
-                     : state->mode == HEADS ? (int)r->n_heads
-                                            : (int)r->n_layers;
+    const bool main_profile = state->mode == SX_BANDS_PROFILE,
+               both = state->show == BOTH && !main_profile;
+    const int rows = main_profile                    ? (int)r->n_bands + 1
+                     : state->mode == SX_BANDS_HEADS ? (int)r->n_heads
+                                                     : (int)r->n_layers;
     int h = rows + TABLE_FOOT + (state->pin.set && !main_profile);
 
     pane[0] = pane[1] = pane[2] = body;
@@ -876,7 +445,7 @@ static void panes_of(const struct sx_view *view, const struct sx_session *sessio
     pane[0].w = wanted < body.w - detail - 1 ? wanted : body.w - detail - 1;
     pane[1].x = pane[0].w + 1;
     pane[1].w = body.w - pane[1].x;
-    const int least = pane[1].w >= BESIDE ? 10 : 24;
+    const int least = pane[1].w >= SX_BAND_CELL_WIDE ? 10 : 24;
     const int spare = body.h - (h > least ? h : least);
     pane[2].h = spare >= sx_layout_int(view, "profile", 13) ? spare : 0;
     pane[0].h = pane[1].h = body.h - pane[2].h;
@@ -892,8 +461,8 @@ static void draw_notice(struct sx_canvas *cv, const struct sx_session *session)
                      data->serial, &data->error, "scores of every layer and head in bands …");
 }
 
-static void draw_main(struct sx_canvas *cv, struct table *t, const struct sx_session *session,
-                      struct bands_state *state)
+static void draw_main(struct sx_canvas *cv, struct sx_band_table *t,
+                      const struct sx_session *session, struct bands_state *state)
 {
     const bool both = state->show == BOTH && session->bands.result.b;
     char title[96];
@@ -924,16 +493,16 @@ static void bands_draw(const struct sx_view *view, const struct sx_session *sess
         draw_notice(canvas, session);
         return;
     }
-    struct table t = table_of(state, session);
+    struct sx_band_table t = table_of(state, session);
     panes_of(view, session, pane);
     struct sx_canvas cv = sx_canvas_sub(canvas, pane[0]);
-    if (state->mode == PROFILE)
+    if (state->mode == SX_BANDS_PROFILE)
         draw_profile(&cv, &t, session, state, true);
     else
         draw_main(&cv, &t, session, state);
     if (pane[1].w > 0 && pane[1].h > 0) {
         struct sx_canvas right = sx_canvas_sub(canvas, pane[1]);
-        draw_cell(&right, &t, session);
+        sx_band_cell_draw(&right, &t, band_at(session));
     }
     if (pane[2].h > 0) {
         struct sx_canvas below = sx_canvas_sub(canvas, pane[2]);
@@ -976,7 +545,7 @@ static void bands_need(struct sx_view *view, const struct sx_session *session, s
         state->serial = session->input.serial;
         state->pin.set = false;
     }
-    const bool profile = state->mode == PROFILE || profile_unasked(view, session);
+    const bool profile = state->mode == SX_BANDS_PROFILE || profile_unasked(view, session);
     if (sx_slot_wanted(session, data->state, data->serial) || !asked_alike(session) ||
         (profile && !data->profile && data->state != SX_STATE_FAILED))
         ask_bands(against_of(session), profile, emit);
@@ -1011,7 +580,7 @@ static void choose_against(const struct sx_view *view, const struct sx_session *
     }
     sx_emit_line(emit, "set --against %zu", token);
     if (session->bands.other) /* else `need` sees that it changed */
-        ask_bands(token, state->mode == PROFILE || profile_unasked(view, session), emit);
+        ask_bands(token, state->mode == SX_BANDS_PROFILE || profile_unasked(view, session), emit);
 }
 
 static bool term_request(struct bands_state *state, const struct sx_session *session,
@@ -1034,7 +603,7 @@ static bool term_request(struct bands_state *state, const struct sx_session *ses
         state->change = (unsigned)(terms[i].term - SX_BAND_TOTAL);
         if (against_of(session) == SIZE_MAX && !session->bands.other)
             sx_emit_line(emit, "message %s is of the change from A to B: b chooses B",
-                         term_label(terms[i].term));
+                         sx_band_term_label(terms[i].term));
         return true;
     }
     return false;
@@ -1042,8 +611,8 @@ static bool term_request(struct bands_state *state, const struct sx_session *ses
 
 static void toggle_pin(struct bands_state *state, const struct sx_session *session)
 {
-    const struct pin pin = {true, state->mode == HEADS, layer_at(session), head_at(session),
-                            band_at(session)};
+    const struct sx_band_pin pin = {true, state->mode == SX_BANDS_HEADS, layer_at(session),
+                                    head_at(session), band_at(session)};
     const bool same = state->pin.set && state->pin.head_alone == pin.head_alone &&
                       state->pin.layer == pin.layer && state->pin.head == pin.head &&
                       state->pin.band == pin.band;
@@ -1058,14 +627,14 @@ static bool mode_request(struct sx_view *view, const struct sx_session *session,
     struct bands_state *state = view->state;
 
     if (strcmp(name, "heads") == 0)
-        state->mode = state->mode == HEADS ? LAYERS : HEADS;
+        state->mode = state->mode == SX_BANDS_HEADS ? SX_BANDS_LAYERS : SX_BANDS_HEADS;
     else if (strcmp(name, "profile") == 0) {
-        state->before = state->mode == PROFILE ? state->before : state->mode;
-        state->mode = state->mode == PROFILE ? state->before : PROFILE;
-    } else if (strcmp(name, "back") == 0 && state->mode != LAYERS)
-        state->mode = state->mode == PROFILE ? state->before : LAYERS;
+        state->before = state->mode == SX_BANDS_PROFILE ? state->before : state->mode;
+        state->mode = state->mode == SX_BANDS_PROFILE ? state->before : SX_BANDS_PROFILE;
+    } else if (strcmp(name, "back") == 0 && state->mode != SX_BANDS_LAYERS)
+        state->mode = state->mode == SX_BANDS_PROFILE ? state->before : SX_BANDS_LAYERS;
     else if (strcmp(name, "group") == 0)
-        state->group = (state->group + 1) % GROUPS;
+        state->group = (state->group + 1) % SX_GROUP_COUNT;
     else if (strcmp(name, "show") == 0)
         state->show = (state->show + 1) % SHOWS;
     else if (strcmp(name, "sort") == 0)
@@ -1073,8 +642,8 @@ static bool mode_request(struct sx_view *view, const struct sx_session *session,
     else if (strcmp(name, "pin") == 0 && bands_current(session))
         toggle_pin(state, session);
     else if (strcmp(name, "pin") == 0 || strcmp(name, "again") == 0)
-        ask_bands(against_of(session), state->mode == PROFILE || profile_unasked(view, session),
-                  emit);
+        ask_bands(against_of(session),
+                  state->mode == SX_BANDS_PROFILE || profile_unasked(view, session), emit);
     else
         return false;
     return true;
@@ -1090,8 +659,8 @@ static bool head_request(const struct bands_state *state, const struct sx_sessio
         return false;
     if (!bands_current(session))
         return true;
-    const struct table t = table_of(state, session);
-    const size_t band = band_at(session), head = strongest(&t, t.layer, band);
+    const struct sx_band_table t = table_of(state, session);
+    const size_t band = band_at(session), head = sx_band_strongest(&t, t.layer, band);
     if (out && band > 62) {
         sx_emit_line(emit, "message bands from 63 on cannot be taken out");
         return true;
@@ -1116,7 +685,7 @@ static bool step_request(const struct bands_state *state, const struct sx_sessio
         return false;
     if (!inner)
         sx_select_token(session, stepped(sx_selected_token(session), by, session->input.n), emit);
-    else if (state->mode == LAYERS)
+    else if (state->mode == SX_BANDS_LAYERS)
         sx_emit_line(emit, "select --head %zu",
                      stepped(session->selection.head, by, (size_t)info->n_heads));
     else
@@ -1125,11 +694,11 @@ static bool step_request(const struct bands_state *state, const struct sx_sessio
     return true;
 }
 
-static void select_cell(const struct table *t, const struct sx_session *session, int row, int col,
-                        struct sx_emit *emit)
+static void select_cell(const struct sx_band_table *t, const struct sx_session *session, int row,
+                        int col, struct sx_emit *emit)
 {
-    const bool heads = t->mode == HEADS;
-    const size_t at = row_at(t, row), now = heads ? t->head : t->layer;
+    const bool heads = t->mode == SX_BANDS_HEADS;
+    const size_t at = sx_band_row_at(t, row), now = heads ? t->head : t->layer;
 
     if (at == now && (size_t)col == band_at(session))
         return;
@@ -1141,12 +710,12 @@ static bool table_request(struct sx_view *view, const struct sx_session *session
 {
     struct bands_state *state = view->state;
     struct sx_rect pane[3];
-    struct table t = table_of(state, session);
+    struct sx_band_table t = table_of(state, session);
     int row, col;
 
     panes_of(view, session, pane);
     const struct sx_heatmap map = heatmap_of(&t, pane[0].w - 2);
-    state->table.row = row_of(&t, t.mode == HEADS ? t.head : t.layer);
+    state->table.row = sx_band_row_of(&t, t.mode == SX_BANDS_HEADS ? t.head : t.layer);
     state->table.col = (int)band_at(session);
     if (strcmp(request->name, "click") == 0) {
         if (!sx_heatmap_hit(&map, &state->table, request->x - 1, request->y - 2, &row, &col))
@@ -1163,7 +732,7 @@ static bool table_request(struct sx_view *view, const struct sx_session *session
 static bool profile_request(struct bands_state *state, const struct sx_session *session,
                             const struct sx_view_request *request, struct sx_emit *emit)
 {
-    const struct table t = table_of(state, session);
+    const struct sx_band_table t = table_of(state, session);
     const struct profile p = {&t, session};
     int row, col;
 
@@ -1205,7 +774,7 @@ static bool bands_request(struct sx_view *view, const struct sx_session *session
 {
     struct bands_state *state = view->state;
     const char *text = request->text ? request->text : "";
-    const enum mode before = state->mode;
+    const enum sx_band_mode before = state->mode;
     bool taken = true;
 
     if (sx_input_request(session, request, emit))
@@ -1224,8 +793,8 @@ static bool bands_request(struct sx_view *view, const struct sx_session *session
                 head_request(state, session, request->name, emit) ||
                 step_request(state, session, request, emit) ||
                 (bands_current(session) &&
-                 (state->mode == PROFILE ? profile_request(state, session, request, emit)
-                                         : table_request(view, session, request, emit)));
+                 (state->mode == SX_BANDS_PROFILE ? profile_request(state, session, request, emit)
+                                                  : table_request(view, session, request, emit)));
     emit->dirty |= taken;
     if (state->mode != before)
         bands_need(view, session, emit);
@@ -1284,7 +853,7 @@ static void add_head_rows(struct sx_value *rows, const struct sx_bands_result *r
     }
 }
 
-static void add_profile_rows(struct sx_value *rows, const struct table *t)
+static void add_profile_rows(struct sx_value *rows, const struct sx_band_table *t)
 {
     const struct sx_bands_result *r = t->result;
 
@@ -1295,7 +864,7 @@ static void add_profile_rows(struct sx_value *rows, const struct table *t)
             sx_value_set(row, "head", t->alone ? sx_value_int((int64_t)t->head) : sx_value_null());
             sx_value_set(row, "band", sx_value_int((int64_t)b));
             sx_value_set(row, "position", sx_value_int((int64_t)r->profile_at[i]));
-            sx_row_real(row, "score", profile_value(t, (int)b, (int)i));
+            sx_row_real(row, "score", sx_band_profile_value(t, (int)b, (int)i));
         }
 }
 
@@ -1310,12 +879,12 @@ static struct sx_value *bands_data(const struct sx_view *view, const struct sx_s
 
     if (!bands_current(session))
         return document;
-    const struct table t = table_of(state, session);
+    const struct sx_band_table t = table_of(state, session);
     sx_value_set(document, "query", sx_value_int((int64_t)r->query_a));
     sx_value_set(document, "key", sx_value_int((int64_t)r->key_a));
     sx_value_set(document, "against", r->b ? sx_value_int((int64_t)r->query_b) : sx_value_null());
     sx_row_real(document, "residual", r->residual);
-    if (state->mode == PROFILE && has_profile(session)) {
+    if (state->mode == SX_BANDS_PROFILE && has_profile(session)) {
         add_profile_rows(rows, &t);
         return document;
     }
@@ -1332,9 +901,9 @@ static void bands_line(const struct sx_view *view, const struct sx_session *sess
 
     if (!bands_current(session) || !session->bands.line)
         return;
-    const struct table t = table_of(state, session);
+    const struct sx_band_table t = table_of(state, session);
     sx_str_printf(out, "%s --layer %zu --head %zu", session->bands.line, t.layer,
-                  strongest(&t, t.layer, band_at(session)));
+                  sx_band_strongest(&t, t.layer, band_at(session)));
 }
 
 static const struct sx_key_binding keys[] = {

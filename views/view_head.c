@@ -252,7 +252,7 @@ static void draw_tokens(struct sx_canvas *cv, int y, const struct map_ctx *ctx,
 
     sx_put(cv, 0, y, SX_STYLE_LABEL, "key");
     for (int c = 0; c < map->page_cols; c++) {
-        const size_t key = (size_t)(map->left + c);
+        const size_t key = (size_t)map->left + (size_t)c;
         const struct sx_rect cell = {ROW_LABEL + c * ctx->cell, y, ctx->cell, 1};
         char text[32];
         map_col(ctx, (int)key, text, sizeof text);
