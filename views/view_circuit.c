@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "band_parts.h"
+#include "circuit_parts.h"
 #include "model_parts.h"
 #include "sextant/base/alloc.h"
 #include "sextant/interp/names.h"
@@ -326,34 +327,6 @@ static double part_of(const struct sx_attribution_term *term, int column)
                                    : term->value;
 }
 
-/* From the middle to the right, or to the left where it is negative. */
-static void bar_text(char *out, size_t size, double part, int width, bool ascii)
-{
-    const int half = (width - 1) / 2;
-    const int len = (int)lround(fmin(fabs(part), 1) * half);
-    size_t used = 0;
-
-    for (int i = 0; i < 2 * half + 1 && used + 4 < size; i++) {
-        const int from = i - half;
-        const bool on = part < 0 ? from < 0 && from >= -len : from > 0 && from <= len;
-        const char *glyph = from == 0 ? (ascii ? "|" : "│") : !on ? " " : ascii ? "=" : "▆";
-        used += (size_t)snprintf(out + used, size - used, "%s", glyph);
-    }
-}
-
-/* The number over its colour, as wide as the column. */
-static void heat_cell(struct sx_table_cell *cell, double value, double end, int width, bool ascii)
-{
-    char text[24];
-
-    sx_signed_text(text, sizeof text, value, width - 1, ascii);
-    if (value == 0 || isnan(value)) {
-        sx_cell_printf(cell, SX_STYLE_DIM, "%s", text);
-        return;
-    }
-    sx_cell_printf(cell, sx_heat_style(value, -end, end, true), "%*s", width, text);
-}
-
 static void term_cell(const void *context, size_t row, int column, struct sx_table_cell *cell)
 {
     const struct terms_ctx *ctx = context;
@@ -364,7 +337,7 @@ static void term_cell(const void *context, size_t row, int column, struct sx_tab
         sx_component_label(&term->component, cell->buffer, sizeof cell->buffer);
         cell->text = cell->buffer;
     } else if (column == COL_BAR) {
-        bar_text(cell->buffer, sizeof cell->buffer, term->value / end, ctx->bar, ctx->ascii);
+        sx_bar_text(cell->buffer, sizeof cell->buffer, term->value / end, ctx->bar, ctx->ascii);
         cell->text = cell->buffer;
         cell->style = SX_STYLE_BAR;
     } else if (column == COL_TOTAL) {
@@ -372,7 +345,7 @@ static void term_cell(const void *context, size_t row, int column, struct sx_tab
         cell->text = cell->buffer;
         cell->style = term->value == 0 ? SX_STYLE_DIM : SX_STYLE_NUMBER;
     } else {
-        heat_cell(cell, part_of(term, column), end, 7, ctx->ascii);
+        sx_cell_heat(cell, part_of(term, column), end, 7, ctx->ascii);
     }
 }
 

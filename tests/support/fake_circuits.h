@@ -5,6 +5,14 @@
 
 #include "fake_session.h"
 
+/* What slots own as text. */
+static char fake_attribution_line[] = "sextant attribute esm2-mini --pos 1 --target M",
+            fake_composition_line[] = "sextant compose esm2-mini --layer 2 --head 5 --query 1",
+            fake_scan_line[] = "sextant patch esm2-mini --grid layer-token",
+            fake_corrupt[] = "GGRLRLVLHLTSEKQINYDSLTRGDELQKGAFILR",
+            fake_proteins[] = "nterm/swissprot.dat.gz",
+            fake_nterm_line[] = "sextant nterm esm2-mini --swissprot nterm/swissprot.dat.gz";
+
 enum {
     CIRCUIT_BANDS = 8,
     CIRCUIT_TERMS = 1 + FAKE_LAYERS * (FAKE_HEADS + 2) + 1,
@@ -100,7 +108,7 @@ static inline void fake_attribution(struct fake_circuits *c, struct sx_session *
     r->linearised_residual = NAN;
     session->attribution.state = SX_STATE_READY;
     session->attribution.serial = 7;
-    session->attribution.line = "sextant attribute esm2-mini --pos 1 --target M";
+    session->attribution.line = fake_attribution_line;
     strcpy(session->attribution.target_text,
            session->input.info.family == SX_MODEL_ESM2 ? "M" : " the");
 }
@@ -137,7 +145,7 @@ static inline void fake_composition(struct fake_circuits *c, struct sx_session *
     r->residual = 2.2e-4; /* not small, so that the screen says so */
     session->composition.state = SX_STATE_READY;
     session->composition.serial = 7;
-    session->composition.line = "sextant compose esm2-mini --layer 2 --head 5 --query 1";
+    session->composition.line = fake_composition_line;
 }
 
 /* `done` cells of a grid; the others are not there yet. */
@@ -174,8 +182,8 @@ static inline void fake_scan(struct fake_circuits *c, struct sx_session *session
     }
     session->patching.state = r->n_done == r->rows * r->columns ? SX_STATE_READY : SX_STATE_PENDING;
     session->patching.serial = 7;
-    session->patching.line = "sextant patch esm2-mini --grid layer-token";
-    session->patching.corrupt = ablation ? NULL : "GGRLRLVLHLTSEKQINYDSLTRGDELQKGAFILR";
+    session->patching.line = fake_scan_line;
+    session->patching.corrupt = ablation ? NULL : fake_corrupt;
     session->patching.seconds = 0.42;
     strcpy(session->patching.target_text, "M");
 }
@@ -257,8 +265,8 @@ static inline void fake_nterm(struct fake_circuits *c, struct sx_session *sessio
     session->nterm.state = SX_STATE_READY;
     session->nterm.model = 12;
     session->nterm.precursors = c->precursor;
-    session->nterm.path = "nterm/swissprot.dat.gz";
-    session->nterm.line = "sextant nterm esm2-mini --swissprot nterm/swissprot.dat.gz";
+    session->nterm.path = fake_proteins;
+    session->nterm.line = fake_nterm_line;
 }
 
 /* After fake_protein or fake_text. */
