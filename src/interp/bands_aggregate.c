@@ -36,7 +36,7 @@ enum sx_status sx_band_groups_parse(const char *text, struct sx_band_groups *out
     return SX_OK;
 }
 
-size_t sx_band_group(const struct sx_band_groups *groups, double period)
+size_t sx_band_group_of(const struct sx_band_groups *groups, double period)
 {
     size_t g = 0;
     if (isinf(period))

@@ -135,7 +135,7 @@ struct sx_band_groups sx_band_groups_default(void); /* 10, 200 tokens */
 /* "10,200": at most SX_BAND_GROUPS - 1 ascending positive numbers; "" is one group. */
 enum sx_status sx_band_groups_parse(const char *text, struct sx_band_groups *out,
                                     struct sx_error *err) SX_MUST_CHECK;
-size_t sx_band_group(const struct sx_band_groups *groups, double period);
+size_t sx_band_group_of(const struct sx_band_groups *groups, double period);
 
 /* Some bands (of some heads) over several sequences, each result a sequence, all of one model and
  * with A and B: the signed mean of every term, and the shares of the absolute terms as ratios of

@@ -353,17 +353,17 @@ Test(bands, a_key_alone_has_no_competition)
 Test(bands, groups_by_period)
 {
     struct sx_band_groups g = sx_band_groups_default();
-    cr_assert_eq(sx_band_group(&g, 6.28), 0);
-    cr_assert_eq(sx_band_group(&g, 10), 0);
-    cr_assert_eq(sx_band_group(&g, 19.9), 1);
-    cr_assert_eq(sx_band_group(&g, 198.7), 1);
-    cr_assert_eq(sx_band_group(&g, 628), 2);
-    cr_assert_eq(sx_band_group(&g, INFINITY), 3);
+    cr_assert_eq(sx_band_group_of(&g, 6.28), 0);
+    cr_assert_eq(sx_band_group_of(&g, 10), 0);
+    cr_assert_eq(sx_band_group_of(&g, 19.9), 1);
+    cr_assert_eq(sx_band_group_of(&g, 198.7), 1);
+    cr_assert_eq(sx_band_group_of(&g, 628), 2);
+    cr_assert_eq(sx_band_group_of(&g, INFINITY), 3);
     CHECK_OK(sx_band_groups_parse("5,50.5,500", &g, err));
     cr_assert_eq(g.n_edges, 3);
     cr_assert_eq(g.edges[1], 50.5);
     CHECK_OK(sx_band_groups_parse("", &g, err));
-    cr_assert_eq(sx_band_group(&g, 1e9), 0);
+    cr_assert_eq(sx_band_group_of(&g, 1e9), 0);
     static const char *const bad[] = {"10,", ",10", "10,5", "-1", "a", "1,2,3,4,5,6,7,8",
                                       "nan", "1;2"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
