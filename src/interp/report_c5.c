@@ -32,7 +32,7 @@ static enum group group_of(const struct sx_study *study, size_t band)
 {
     const struct sx_band_groups groups = sx_band_groups_default();
     const struct sx_band_shape shape = shape_of(study);
-    return (enum group)sx_band_group(&groups, sx_band_period(&shape, band));
+    return (enum group)sx_band_group_of(&groups, sx_band_period(&shape, band));
 }
 
 /* --- the split ----------------------------------------------------------------------------------

@@ -1,0 +1,281 @@
+#include "sextant/interp/report.h"
+
+#include "../../../src/interp/report_private.h"
+#include "forward_fixture.h"
+#include "sextant/model/tokenizer.h"
+
+/* --- rules --------------------------------------------------------------------------------------
+ */
+
+static enum sx_verdict outcome(double lo, double hi, bool above, double bound, size_t n)
+{
+    const struct sx_interval x = {(lo + hi) / 2, lo, hi, n};
+    return sx_condition_outcome(&x, above, bound, SX_REPORT_LEAST);
+}
+
+Test(report, a_condition_is_met_only_by_a_whole_interval)
+{
+    cr_assert_eq(outcome(0.6, 0.9, true, 0.5, 50), SX_SUPPORTED);
+    cr_assert_eq(outcome(0.4, 0.9, true, 0.5, 50), SX_UNDECIDED);
+    cr_assert_eq(outcome(0.1, 0.4, true, 0.5, 50), SX_NOT_SUPPORTED);
+    cr_assert_eq(outcome(0.1, 0.4, false, 0.5, 50), SX_SUPPORTED);
+    cr_assert_eq(outcome(0.6, 0.9, false, 0.5, 50), SX_NOT_SUPPORTED);
+    cr_assert_eq(outcome(0.5, 0.9, true, 0.5, 50), SX_UNDECIDED); /* touching is not above */
+}
+
+Test(report, few_sequences_and_unknown_numbers_decide_nothing)
+{
+    cr_assert_eq(outcome(0.6, 0.9, true, 0.5, SX_REPORT_LEAST - 1), SX_UNDECIDED);
+    cr_assert_eq(outcome(0.6, 0.9, true, 0.5, SX_REPORT_LEAST), SX_SUPPORTED);
+    cr_assert_eq(outcome((double)NAN, (double)NAN, true, 0.5, 50), SX_UNDECIDED);
+    const struct sx_interval unknown = sx_not_measured();
+    cr_assert_eq(sx_condition_outcome(&unknown, false, 0, 0), SX_UNDECIDED);
+}
+
+Test(report, a_claim_needs_all_its_conditions_and_falls_with_one)
+{
+    struct sx_report_condition c[3] = {
+        {.outcome = SX_SUPPORTED}, {.outcome = SX_SUPPORTED}, {.outcome = SX_SUPPORTED}};
+    cr_assert_eq(sx_conditions_verdict(c, 3), SX_SUPPORTED);
+    c[1].outcome = SX_UNDECIDED;
+    cr_assert_eq(sx_conditions_verdict(c, 3), SX_UNDECIDED);
+    c[2].outcome = SX_NOT_SUPPORTED;
+    cr_assert_eq(sx_conditions_verdict(c, 3), SX_NOT_SUPPORTED);
+    cr_assert_eq(sx_conditions_verdict(c, 0), SX_UNDECIDED);
+    cr_assert_str_eq(sx_verdict_name(SX_NOT_SUPPORTED), "does not");
+}
+
+Test(report, shares_of_nothing_are_not_measured)
+{
+    const struct sx_interval x = {0.9, 0.8, 1, 40};
+    const struct sx_interval gap = {2, 1.5, 2.5, 40}, none = {0.02, -0.2, 0.3, 40};
+    cr_assert_eq(sx_only_if(x, gap, 0.1).lo, 0.8);
+    cr_assert(isnan(sx_only_if(x, none, 0.1).lo) && sx_only_if(x, none, 0.1).n == 0);
+}
+
+/* --- passes -------------------------------------------------------------------------------------
+ */
+
+enum { RESIDUES = 40, PROTEINS = 15 };
+
+struct made {
+    struct fixture f;
+    int32_t ids[PROTEINS][RESIDUES + 2];
+    char id[PROTEINS][16];
+    struct sx_report_protein proteins[PROTEINS];
+    struct sx_report_input input;
+};
+
+static void make(struct made *m)
+{
+    const struct tiny_shape shape = {SX_MODEL_ESM2, 3, 24, 3, 48, 33, 0};
+    m->f = fixture_random(shape, 5);
+    for (size_t i = 0; i < PROTEINS; i++) {
+        struct sx_rng rng = sx_rng_make(11, i);
+        const size_t n = RESIDUES + 2 - i % 7;
+        for (size_t t = 1; t + 1 < n; t++)
+            m->ids[i][t] = (int32_t)(4 + sx_rng_below(&rng, 20));
+        m->ids[i][0] = SX_ESM_CLS;
+        m->ids[i][1] = SX_ESM_M;
+        m->ids[i][n - 1] = SX_ESM_EOS;
+        (void)snprintf(m->id[i], sizeof m->id[i], "p%zu", i);
+        m->proteins[i] = (struct sx_report_protein){.id = m->id[i], .ids = m->ids[i], .n = n};
+    }
+    m->input = (struct sx_report_input){.proteins = m->proteins,
+                                        .n_proteins = PROTEINS,
+                                        .model = "model",
+                                        .data = "data",
+                                        .seed = 3};
+}
+
+static struct sx_study study_of(struct made *m, struct sx_report *report)
+{
+    report->arena = sx_arena_new();
+    return (struct sx_study){
+        .runner = m->f.runner, .info = m->f.info, .input = &m->input, .report = report};
+}
+
+Test(report, a_query_is_the_sum_of_what_the_layers_wrote)
+{
+    struct made m;
+    struct sx_report report = {0};
+    struct sx_site site;
+    make(&m);
+    struct sx_study study = study_of(&m, &report);
+    const size_t d = m.f.info->d_head, H = m.f.info->n_heads;
+    double terms[3 * 8], sum[8];
+    CHECK_OK(sx_site_make(&study, &m.proteins[2], 9, &site, err));
+    for (size_t l = 0; l < 3; l++)
+        for (size_t h = 0; h < H; h++) {
+            sx_query_terms(&study, &site, l, h, terms);
+            for (size_t j = 0; j < d; j++) {
+                sum[j] = 0;
+                for (size_t k = 0; k <= l; k++)
+                    sum[j] += terms[k * d + j];
+                CHECK_CLOSE(site.q[(l * H + h) * d + j], sum[j], 1e-5);
+            }
+            /* and its score is the pass's own */
+            const struct sx_capture one = {.layers = {(uint32_t[]){(uint32_t)l}, 1},
+                                           .heads = {(uint32_t[]){(uint32_t)h}, 1},
+                                           .tokens = {(uint32_t[]){9}, 1},
+                                           .keys = {(uint32_t[]){0}, 1}};
+            float *score = fixture_capture(&m.f, site.ids, site.n, SX_POINT_SCORES, &one);
+            CHECK_CLOSE(*score, sx_query_score(&study, &site, l, h, sum, 9), 1e-5);
+            sx_free(score);
+        }
+    sx_site_release(&site);
+    sx_report_release(&report);
+    fixture_close(&m.f);
+}
+
+Test(report, attribution_at_a_site_is_complete)
+{
+    struct made m;
+    struct sx_report report = {0};
+    struct sx_site site;
+    struct sx_site_terms terms;
+    make(&m);
+    struct sx_study study = study_of(&m, &report);
+    CHECK_OK(sx_site_make(&study, &m.proteins[1], 1, &site, err));
+    CHECK_OK(sx_site_terms(&study, &site, &terms, err));
+    double sum = terms.mlp + terms.bias + terms.constant;
+    for (size_t i = 0; i < 9; i++)
+        sum += terms.bos[i] + terms.rest[i];
+    CHECK_CLOSE(terms.total, site.reading.centred, 1e-5);
+    CHECK_CLOSE(sum, site.reading.centred, 1e-5);
+    sx_site_terms_release(&terms);
+    sx_site_release(&site);
+    sx_report_release(&report);
+    fixture_close(&m.f);
+}
+
+/* Restarted and batched, a probe reads what a pass of its own from the embedding reads. */
+Test(report, probes_are_passes_under_interventions)
+{
+    struct made m;
+    struct sx_report report = {0};
+    struct sx_site site;
+    struct sx_head_set set;
+    make(&m);
+    struct sx_study study = study_of(&m, &report);
+    struct sx_probes probes = sx_probes_new();
+    CHECK_OK(sx_site_make(&study, &m.proteins[0], 1, &site, err));
+    sx_head_set_init(&set, 3, 3);
+    sx_head_set_add(&set, 2, 1);
+    sx_head_set_add(&set, 2, 0);
+    cr_assert(set.list[2][0] == 0 && sx_head_set_has(&set, 2, 1) && sx_head_set_count(&set) == 2);
+    const size_t none = sx_probe_add(&probes, &site), forbid = sx_probe_add(&probes, &site);
+    const size_t self = sx_probe_add(&probes, &site), zero = sx_probe_add(&probes, &site);
+    sx_probe_forbid(&probes, forbid, &set, 0);
+    sx_probe_replace(&probes, self, SX_POINT_Q, 1, 2, 1, -1,
+                     site.q + (1 * 3 + 2) * m.f.info->d_head);
+    sx_probe_scale_heads(&probes, zero, &set, SX_POINT_V, 0, 0);
+    CHECK_OK(sx_probes_run(&study, &probes, err));
+    cr_assert_eq(probes.probe[none].reading.centred, site.reading.centred);
+    cr_assert_eq(probes.probe[self].reading.centred, site.reading.centred);
+    cr_assert_eq(probes.probe[forbid].attention[2 * 3 + 1], 0);
+    cr_assert_eq(probes.probe[forbid].attention[2 * 3 + 2], site.attn[(2 * 3 + 2) * site.n]);
+
+    struct sx_probe *probe = &probes.probe[forbid];
+    const struct sx_hooks hooks = {.interventions = probe->interventions,
+                                   .n_interventions = probe->n_interventions};
+    float *logits = fixture_logits(&m.f, site.ids, site.n, &hooks);
+    struct sx_reading reading;
+    sx_reading_of(logits + 33, &reading);
+    CHECK_CLOSE(probe->reading.centred, reading.centred, 1e-6);
+    cr_assert(fabs(reading.centred - site.reading.centred) > 1e-6);
+    cr_assert(fabs(probes.probe[zero].reading.centred - site.reading.centred) > 1e-6);
+    sx_free(logits);
+    sx_head_set_release(&set);
+    sx_probes_release(&probes);
+    sx_site_release(&site);
+    sx_report_release(&report);
+    fixture_close(&m.f);
+}
+
+Test(report, reading_of_logits)
+{
+    float logits[33] = {0};
+    struct sx_reading r;
+    logits[SX_ESM_M] = 3;
+    logits[0] = 9; /* no residue: only in p33 */
+    sx_reading_of(logits, &r);
+    CHECK_CLOSE(r.p, exp(3) / (exp(3) + 19), 1e-12);
+    CHECK_CLOSE(r.p33, exp(3) / (exp(3) + exp(9) + 31), 1e-12);
+    CHECK_CLOSE(r.centred, 3 - 3.0 / 20, 1e-12);
+    cr_assert_eq(r.top, SX_ESM_M);
+}
+
+/* --- all of it ----------------------------------------------------------------------------------
+ */
+
+static const struct sx_report_number *number(const struct sx_report_claim *claim, const char *key)
+{
+    for (size_t i = 0; i < claim->n_numbers; i++)
+        if (strcmp(claim->numbers[i].key, key) == 0)
+            return &claim->numbers[i];
+    cr_assert(false, "%s has no %s", claim->id, key);
+    return NULL;
+}
+
+/* A model with random weights does not say methionine first, and its parts still add up. */
+Test(report, a_random_model_supports_little)
+{
+    struct made m;
+    struct sx_report report, again;
+    make(&m);
+    CHECK_OK(sx_report_run(m.f.runner, &m.input, NULL, &report, err));
+    CHECK_OK(sx_report_run(m.f.runner, &m.input, NULL, &again, err));
+    cr_assert(report.n_find == 5 && report.n_measure == 10 && report.n_heads > 0);
+    cr_assert_eq(report.claims[0].verdict, SX_NOT_SUPPORTED);
+    cr_assert_neq(report.claims[1].verdict, SX_SUPPORTED);
+    cr_assert_neq(report.claims[6].verdict, SX_SUPPORTED);
+    cr_assert_lt(number(&report.claims[3], "residual_inside")->x.value, 1e-5);
+    const double shares = number(&report.claims[4], "query_norm_share")->x.value +
+                          number(&report.claims[4], "key_norm_share")->x.value +
+                          number(&report.claims[4], "direction_share")->x.value;
+    CHECK_CLOSE(shares, 1, 1e-12);
+    for (size_t i = 0; i < SX_REPORT_CLAIMS; i++) {
+        const struct sx_report_claim *a = &report.claims[i], *b = &again.claims[i];
+        cr_assert(a->claim && a->method && a->sentence && a->caveat && a->n_conditions > 0);
+        cr_assert_str_eq(a->sentence, b->sentence);
+        cr_assert_null(strstr(a->sentence, "nan"), "%s", a->sentence);
+        cr_assert_eq(a->n_numbers, b->n_numbers);
+        for (size_t k = 0; k < a->n_numbers; k++)
+            cr_assert(memcmp(&a->numbers[k].x, &b->numbers[k].x, sizeof a->numbers[k].x) == 0);
+        for (size_t g = 0; g < a->n_grids; g++)
+            cr_assert(a->grids[g].row_labels && a->grids[g].column_labels &&
+                      a->grids[g].row_labels[a->grids[g].rows - 1] &&
+                      a->grids[g].column_labels[a->grids[g].columns - 1]);
+    }
+    sx_report_release(&report);
+    sx_report_release(&again);
+    fixture_close(&m.f);
+}
+
+Test(report, what_it_refuses)
+{
+    struct made m;
+    struct sx_report report;
+    struct sx_error err = {0};
+    struct sx_task task;
+    make(&m);
+    m.input.n_proteins = 2;
+    cr_assert_eq(sx_report_run(m.f.runner, &m.input, NULL, &report, &err), SX_ERR_USAGE);
+    sx_report_release(&report);
+    m.input.n_proteins = PROTEINS;
+    sx_task_init(&task);
+    sx_task_cancel(&task);
+    cr_assert_eq(sx_report_run(m.f.runner, &m.input, &task, &report, &err), SX_CANCELLED);
+    sx_report_release(&report);
+    m.proteins[4].n = 12;
+    cr_assert_eq(sx_report_run(m.f.runner, &m.input, NULL, &report, &err), SX_ERR_USAGE);
+    cr_assert(strstr(err.message, "p4"));
+    sx_report_release(&report);
+    fixture_close(&m.f);
+    m.f = fixture_golden(tiny_neox_shape);
+    cr_assert_eq(sx_report_run(m.f.runner, &m.input, NULL, &report, &err), SX_ERR_UNSUPPORTED);
+    cr_assert(strstr(err.message, "GPT-NeoX"));
+    sx_report_release(&report);
+    fixture_close(&m.f);
+}
