@@ -201,6 +201,55 @@ static const struct sx_param nterm_params[] = {
     ROPE_PARAM,
     MEMORY_PARAM,
 };
+#define TARGET_PARAM                                                                               \
+    OPTION("target", SX_PARAM_STRING,                                                              \
+           "token whose logit is taken apart; default: M, GPT-NeoX the next token")
+#define AGAINST_PARAM                                                                              \
+    OPTION(                                                                                        \
+        "against", SX_PARAM_STRING,                                                                \
+        "a second token, whose logit is taken off; mean: the mean of all (ESM-2: the 20); none")
+static const struct sx_param attribute_params[] = {
+    MODEL_PARAM,
+    SEQ_PARAM,
+    FASTA_PARAM,
+    PROMPT_PARAM,
+    IDS_PARAM,
+    NUMBER("pos", SX_PARAM_INT, 0, MAX_INDEX, NULL,
+           "token that is read, <cls> is 0; default: the first <mask>, GPT-NeoX the last token"),
+    TARGET_PARAM,
+    AGAINST_PARAM,
+    FLAG("sources", "also by_source [layers][heads][tokens]"),
+    FLAG("linearised", "also what each token's embedding gives, through all layers"),
+    FLAG("gradient", "cross-check: the head's true gradient; const is then what is left over"),
+    ROPE_PARAM,
+    MEMORY_PARAM,
+};
+static const struct sx_param compose_params[] = {
+    MODEL_PARAM,
+    SEQ_PARAM,
+    FASTA_PARAM,
+    PROMPT_PARAM,
+    IDS_PARAM,
+    {.name = "layer",
+     .kind = SX_PARAM_INT,
+     .required = true,
+     .max = MAX_INDEX,
+     .help = "layer of the head, from 0"},
+    {.name = "head",
+     .kind = SX_PARAM_INT,
+     .required = true,
+     .max = MAX_INDEX,
+     .help = "head of the layer, from 0"},
+    NUMBER("query", SX_PARAM_INT, 0, MAX_INDEX, NULL,
+           "token that looks; default: the first <mask>, GPT-NeoX the last token"),
+    NUMBER("key", SX_PARAM_INT, 0, MAX_INDEX, "0", "token that is looked at; 0: <cls>"),
+    CHOICE("side", "query|key|value", "query", "vector that is taken apart"),
+    FLAG("pairs", "also the table of pairs: query's component by key's"),
+    TARGET_PARAM,
+    AGAINST_PARAM,
+    ROPE_PARAM,
+    MEMORY_PARAM,
+};
 static const struct sx_param generate_params[] = {
     MODEL_PARAM,
     PROMPT_PARAM,
@@ -360,7 +409,9 @@ static const struct sx_param lens_params[] = {
 };
 static const struct sx_param nterm_table_params[] = {
     POSITIONAL("file", SX_PARAM_PATH, false, false,
-               "FASTA or Swiss-Prot file; default: built-in examples"),
+               "FASTA or Swiss-Prot file; default: the selected one, the workspace's first, or "
+               "built-in examples"),
+    FLAG("builtin", "the built-in examples, whatever the workspace holds"),
     OPTION("truth", SX_PARAM_PATH, "of a FASTA file, as for nterm"),
     NUMBER("limit", SX_PARAM_INT, 0, MAX_INDEX, "0", "proteins at most; 0: all"),
 };
@@ -370,6 +421,17 @@ static const struct sx_param attend_params[] = {
 static const struct sx_param attention_map_params[] = {
     NUMBER("layer", SX_PARAM_INT, 0, MAX_INDEX, NULL, "default: the selected one"),
     NUMBER("head", SX_PARAM_INT, 0, MAX_INDEX, NULL, "default: the selected one"),
+};
+
+static const struct sx_param attribution_params[] = {
+    OPTION("target", SX_PARAM_STRING, "default: set --target, else M or the next token"),
+    AGAINST_PARAM,
+    FLAG("linearised", "also what each token's embedding gives, through all layers"),
+};
+static const struct sx_param composition_params[] = {
+    NUMBER("layer", SX_PARAM_INT, 0, MAX_INDEX, NULL, "default: the selected one"),
+    NUMBER("head", SX_PARAM_INT, 0, MAX_INDEX, NULL, "default: the selected one"),
+    CHOICE("side", "query|key|value", "query", "vector that is taken apart"),
 };
 
 /* Carried out by the program itself. */
@@ -625,6 +687,41 @@ static const struct sx_command table[] = {
         .flags = CLI | PROMPT | SX_CMD_TABLE,
         .run = sx_cmd_contacts_run,
         .print = sx_cmd_contacts_print,
+    },
+    {
+        .name = "attribute",
+        .group = "Models",
+        .help = "which heads and MLPs write a logit, and from which token",
+        .details =
+            "Direct logit attribution, through ESM-2's nonlinear head too: its LayerNorms and "
+            "GELU gates are held as they are, so that terms add up to the logit. A head's terms "
+            "are told by the token it reads: bos (token 0), own (the token itself), context. "
+            "`groups` adds them up; `residual` is |total - logit| over the largest term. "
+            "--linearised holds attention, LayerNorms and gates of all layers and says what each "
+            "embedding and all biases together give.",
+        .example = "sextant attribute MODEL --seq '<mask>KTVRQERLK' --pos 1 --target M",
+        PARAMS(attribute_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = CLI | PROMPT | SX_CMD_TABLE,
+        .run = sx_cmd_attribute_run,
+        .print = sx_cmd_attribute_print,
+    },
+    {
+        .name = "compose",
+        .group = "Models",
+        .help = "which components write the query, key or value of one head",
+        .details =
+            "The components of the residual stream in front of the head, each with what it gives "
+            "to the score query→key (to its rotary bands; value: to the logit of the target, at "
+            "full attention to the key). radial: what it adds to the band's norm; tangential: "
+            "across. The parts add up to the score; `residual` is what is missing over the "
+            "largest term. pairs[i][j]: the query's component i with the key's j.",
+        .example = "sextant compose MODEL --seq '<mask>KTVRQERLK' --layer 4 --head 7",
+        PARAMS(compose_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = CLI | PROMPT | SX_CMD_TABLE,
+        .run = sx_cmd_compose_run,
+        .print = sx_cmd_compose_print,
     },
     {
         .name = "nterm",
@@ -954,6 +1051,30 @@ static const struct sx_command table[] = {
         .prepare = sx_cmd_contact_map_prepare,
         .run = sx_cmd_contact_map_run,
         .apply = sx_cmd_contact_map_apply,
+    },
+    {
+        .name = "attribution",
+        .group = "Session",
+        .help = "what the target's logit at the selected token is made of",
+        .example = "attribution --target M --linearised",
+        PARAMS(attribution_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = PROMPT | SUPERSEDE | QUIET,
+        .prepare = sx_cmd_attribution_prepare,
+        .run = sx_cmd_attribution_run,
+        .apply = sx_cmd_attribution_apply,
+    },
+    {
+        .name = "composition",
+        .group = "Session",
+        .help = "what the query, key or value of a head is made of",
+        .example = "composition --layer 4 --head 7 --side key",
+        PARAMS(composition_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = PROMPT | SUPERSEDE | QUIET,
+        .prepare = sx_cmd_composition_prepare,
+        .run = sx_cmd_composition_run,
+        .apply = sx_cmd_composition_apply,
     },
     {
         .name = "nterm-table",

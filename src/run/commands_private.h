@@ -136,6 +136,20 @@ SX_PREPARE(nterm_table);
 SX_RUN(nterm_table);
 SX_APPLY(nterm_table);
 
+/* commands_attribute.c */
+SX_RUN(attribute);
+SX_PRINT(attribute);
+SX_PREPARE(attribution);
+SX_RUN(attribution);
+SX_APPLY(attribution);
+
+/* commands_compose.c */
+SX_RUN(compose);
+SX_PRINT(compose);
+SX_PREPARE(composition);
+SX_RUN(composition);
+SX_APPLY(composition);
+
 /* commands_export.c */
 SX_PREPARE(export);
 SX_RUN(export);

@@ -15,8 +15,10 @@ struct sx_pass_job {
     int32_t *ids, *original;   /* owned [n] */
     size_t n;
     size_t query;       /* attend, head-bands */
-    size_t layer, head; /* attention-map, head-bands */
-    int32_t target;     /* lens; -1: self */
+    size_t key;         /* composition */
+    size_t layer, head; /* attention-map, head-bands, composition */
+    int32_t target;     /* lens; -1: self. Circuits; -1: the default one */
+    int32_t against;    /* attribution, composition */
 };
 
 /* For prepare: fills job->input with the input as it is now. SX_ERR_USAGE when there is none. */
