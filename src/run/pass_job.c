@@ -15,6 +15,8 @@ static void pass_job_free(void *p)
     sx_model_unref(in->model);
     sx_free(in->ids);
     sx_free(in->original);
+    if (in->question_free)
+        in->question_free(in->question);
     sx_free(in);
 }
 
