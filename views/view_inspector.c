@@ -315,10 +315,11 @@ static void inspector_draw(const struct sx_view *view, const struct sx_session *
     if (!entry || entry->kind != SX_ENTRY_SAE) {
         struct sx_canvas body = sx_frame(canvas, entry ? entry->label : "inspector", NULL, true);
         const bool broken = entry && entry->kind == SX_ENTRY_PROBLEM;
-        sx_slot_notice(&body, broken ? SX_STATE_FAILED : SX_STATE_EMPTY,
-                       broken ? &entry->problem : NULL, "",
-                       entry ? "Neither an SAE nor a model: a file that sextant wrote about one."
-                             : "Nothing is selected. Press 1 and Enter for the workspace.");
+        sx_slot_notice(
+            &body, broken ? SX_STATE_FAILED : SX_STATE_EMPTY, broken ? &entry->problem : NULL, "",
+            entry && entry->kind == SX_ENTRY_PROTEINS ? "Protein sequences: nothing but text."
+            : entry ? "Neither an SAE nor a model: a file that sextant wrote about one."
+                    : "Nothing is selected. Press 1 and Enter for the workspace.");
         return;
     }
     panes_of(view, pane);

@@ -68,6 +68,7 @@ static void build_rows(struct workspace_state *state, const struct sx_session *s
         add_row(state, ROW_FAMILY, i, NULL);
     add_entries(state, workspace, SX_ENTRY_MODEL, "models");
     add_entries(state, workspace, SX_ENTRY_RUN, "runs");
+    add_entries(state, workspace, SX_ENTRY_PROTEINS, "proteins");
     add_entries(state, workspace, SX_ENTRY_TRAINING, "training runs");
     add_entries(state, workspace, SX_ENTRY_MATCH, "matches");
     add_entries(state, workspace, SX_ENTRY_PROBLEM, "cannot be read");
@@ -650,6 +651,10 @@ static void draw_entry(struct sx_canvas *cv, const struct sx_entry *entry, bool 
         sx_paragraph(&inner, 0, SX_STYLE_TEXT,
                      "Activations of a transformer, as `run --out` wrote them. h5py and h5dump "
                      "read it; the units stand in its attributes.");
+    else if (entry->kind == SX_ENTRY_PROTEINS)
+        sx_paragraph(&inner, 0, SX_STYLE_TEXT,
+                     "Protein sequences. Enter asks the selected ESM-2 model what stands first in "
+                     "each.");
     else if (entry->kind == SX_ENTRY_TRAINING)
         sx_paragraph(&inner, 0, SX_STYLE_TEXT, "A training run. Enter shows its curves.");
     else
@@ -892,6 +897,18 @@ static void open_model(const struct sx_session *session, size_t entry, struct sx
     sx_emit_line(emit, "view sequence");
 }
 
+/* The command takes the selected entry by itself. */
+static void open_proteins(const struct sx_session *session, size_t entry, struct sx_emit *emit)
+{
+    const struct sx_nterm_data *data = &session->nterm;
+    const char *path = session->workspace.entries[entry].path;
+    const bool there = data->state == SX_STATE_READY || data->state == SX_STATE_PENDING;
+
+    if (!there || !data->path || strcmp(data->path, path) != 0)
+        sx_emit_line(emit, "nterm-table");
+    sx_emit_line(emit, "view nterm");
+}
+
 static void open_row(const struct workspace_state *state, const struct sx_session *session,
                      struct sx_emit *emit)
 {
@@ -902,6 +919,8 @@ static void open_row(const struct workspace_state *state, const struct sx_sessio
         sx_emit_line(emit, "view features");
     else if (session->workspace.entries[row->index].kind == SX_ENTRY_TRAINING)
         sx_emit_line(emit, "view training");
+    else if (session->workspace.entries[row->index].kind == SX_ENTRY_PROTEINS)
+        open_proteins(session, row->index, emit);
     else if (session->workspace.entries[row->index].kind == SX_ENTRY_MODEL)
         open_model(session, row->index, emit);
     else
@@ -975,8 +994,10 @@ static void workspace_title(const struct sx_view *view, const struct sx_session 
  */
 
 static const char *const entry_words[] = {
-    [SX_ENTRY_SAE] = "sae",     [SX_ENTRY_TRAINING] = "training", [SX_ENTRY_MATCH] = "match",
-    [SX_ENTRY_MODEL] = "model", [SX_ENTRY_RUN] = "run",           [SX_ENTRY_PROBLEM] = "problem",
+    [SX_ENTRY_SAE] = "sae",           [SX_ENTRY_TRAINING] = "training",
+    [SX_ENTRY_MATCH] = "match",       [SX_ENTRY_MODEL] = "model",
+    [SX_ENTRY_RUN] = "run",           [SX_ENTRY_PROBLEM] = "problem",
+    [SX_ENTRY_PROTEINS] = "proteins",
 };
 
 static struct sx_value *workspace_data(const struct sx_view *view, const struct sx_session *session)

@@ -233,9 +233,30 @@ static enum sx_status check_table(const struct sx_session *session, const struct
                        session->workspace.entries[entry].label);
     if (file && strcmp(file, "-") == 0)
         return sx_fail(err, SX_ERR_USAGE, "nterm-table: standard input cannot be read here");
+    if (file && flag(job->args, "builtin"))
+        return sx_fail(err, SX_ERR_USAGE, "nterm-table: a file or --builtin, not both");
     if (sx_arg_text(job->args, "truth") && !file)
         return sx_fail(err, SX_ERR_USAGE, "nterm-table: --truth belongs to a FASTA file");
     return SX_OK;
+}
+
+/* Of the workspace: the selected file of proteins, or the first; NULL: there is none. */
+static const char *proteins_of(const struct sx_session *session)
+{
+    const struct sx_workspace *workspace = &session->workspace;
+    const size_t selected = session->selection.entry;
+    if (selected < workspace->n_entries && workspace->entries[selected].kind == SX_ENTRY_PROTEINS)
+        return workspace->entries[selected].path;
+    for (size_t i = 0; i < workspace->n_entries; i++)
+        if (workspace->entries[i].kind == SX_ENTRY_PROTEINS)
+            return workspace->entries[i].path;
+    return NULL;
+}
+
+static const char *file_of(const struct sx_session *session, const struct sx_job *job)
+{
+    const char *file = sx_arg_text(job->args, "file");
+    return file || flag(job->args, "builtin") ? file : proteins_of(session);
 }
 
 SX_PREPARE(nterm_table)
@@ -251,7 +272,7 @@ SX_PREPARE(nterm_table)
         .model_path = sx_xstrdup(session->workspace.entries[entry].path),
         .model = open ? sx_model_ref(session->input.opened) : NULL,
         .runner = sx_run_runner(session),
-        .path = sx_xstrdup(sx_arg_text(job->args, "file")),
+        .path = sx_xstrdup(file_of(session, job)),
         .truth = sx_xstrdup(sx_arg_text(job->args, "truth")),
     };
     in->question = (struct sx_nterm_question){

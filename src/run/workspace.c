@@ -19,6 +19,7 @@
 #include "sextant/base/str.h"
 #include "sextant/base/text.h"
 #include "sextant/io/json.h"
+#include "sextant/io/swissprot.h"
 #include "sextant/io/tensor_file.h"
 #include "sextant/model/model.h"
 #include "sextant/sae/sae.h"
@@ -62,6 +63,16 @@ static bool promises(const char *name, enum sx_entry_kind *kind)
         {".curve.h5", SX_ENTRY_TRAINING},
         {".match.h5", SX_ENTRY_MATCH},
         {".run.h5", SX_ENTRY_RUN},
+        {".fasta", SX_ENTRY_PROTEINS},
+        {".fa", SX_ENTRY_PROTEINS},
+        {".faa", SX_ENTRY_PROTEINS},
+        {".dat", SX_ENTRY_PROTEINS},
+        {".sw", SX_ENTRY_PROTEINS},
+        {".fasta.gz", SX_ENTRY_PROTEINS},
+        {".fa.gz", SX_ENTRY_PROTEINS},
+        {".faa.gz", SX_ENTRY_PROTEINS},
+        {".dat.gz", SX_ENTRY_PROTEINS},
+        {".sw.gz", SX_ENTRY_PROTEINS},
         {".pt", SX_ENTRY_SAE},
         {".pth", SX_ENTRY_SAE},
         {".safetensors", SX_ENTRY_SAE},
@@ -184,6 +195,13 @@ static void add_sae(struct scan *scan, const char *path, bool named)
         add_problem(scan, path, &why);
 }
 
+/* Many programs write *.dat: what does not begin like proteins is none, and no concern of ours. */
+static bool is_proteins(const char *path)
+{
+    enum sx_protein_format format;
+    return sx_protein_format_of(path, &format, NULL) == SX_OK && format != SX_PROTEINS_UNKNOWN;
+}
+
 static void add_file(struct scan *scan, const char *path, enum sx_entry_kind kind, bool named)
 {
     struct stat st;
@@ -195,10 +213,16 @@ static void add_file(struct scan *scan, const char *path, enum sx_entry_kind kin
     }
     if (seen_before(scan, &st))
         return;
-    if (kind == SX_ENTRY_SAE) {
+    if (kind == SX_ENTRY_PROTEINS && is_proteins(path)) {
+        add_entry(scan, path, kind);
+        return;
+    }
+    if (kind == SX_ENTRY_SAE || (kind == SX_ENTRY_PROTEINS && named)) {
         add_sae(scan, path, named);
         return;
     }
+    if (kind == SX_ENTRY_PROTEINS)
+        return;
     enum sx_container container;
     if (sx_container_detect(path, &container, &why) == SX_OK && container != SX_CONTAINER_HDF5)
         sx_fail(&why, SX_ERR_FORMAT, "%s: expected HDF5, found %s", path,

@@ -67,7 +67,9 @@
  *                                    cells arrive while it runs
  *   nterm-table [FILE] [--truth F] [--limit N]
  *                                    proteins of a FASTA or Swiss-Prot file, told apart by their
- *                                    content; without FILE built-in examples          (NTERM)
+ *                                    content; without FILE the selected entry of such a
+ *                                    file, else the workspace's first, else built-in examples
+ *                                                                                    (NTERM)
  *   train CONFIG …, match SAE SAE …, encode …   as on the command line; what they would print goes
  *                                    to the log
  *

@@ -56,6 +56,8 @@ enum sx_entry_kind {
     SX_ENTRY_MATCH,    /* *.match.h5 */
     SX_ENTRY_MODEL,    /* a transformer: folder or fair-esm file */
     SX_ENTRY_RUN,      /* *.run.h5 */
+    SX_ENTRY_PROTEINS, /* FASTA or Swiss-Prot file: `nterm-table` takes the selected one by itself,
+                          else the first */
     SX_ENTRY_PROBLEM,  /* claims to be one of the above and cannot be read; `problem` says why */
 };
 
