@@ -22,7 +22,8 @@ struct worker {
 struct sx_jobs {
     pthread_mutex_t lock;
     struct worker worker[WORKERS];
-    struct sx_job_node *done; /* owned, oldest first */
+    struct sx_job_node *done;               /* owned, oldest first */
+    struct sx_job_line *lines, **last_line; /* owned, oldest first; where the next one goes */
     bool stopping;
     int pipe[2];
 };
@@ -58,6 +59,19 @@ static void finish(struct sx_jobs *jobs, struct sx_job_node *node)
     wake_reader(jobs);
 }
 
+/* Of a running job, on its worker: a copy goes to the UI thread. */
+static void post_line(struct sx_job *job, const struct sx_value *line)
+{
+    struct sx_jobs *jobs = job->emit_context;
+    struct sx_job_line *node = sx_xcalloc(1, sizeof *node);
+    *node = (struct sx_job_line){.job = job->id, .line = sx_value_dup(line)};
+    pthread_mutex_lock(&jobs->lock);
+    *jobs->last_line = node;
+    jobs->last_line = &node->next;
+    wake_reader(jobs);
+    pthread_mutex_unlock(&jobs->lock);
+}
+
 static void *work(void *context)
 {
     struct worker *worker = context;
@@ -72,6 +86,10 @@ static void *work(void *context)
         worker->queue = node->next;
         worker->running = node;
         node->job.task.started = sx_clock();
+        if (node->job.command->partial) {
+            node->job.emit = post_line;
+            node->job.emit_context = jobs;
+        }
         pthread_mutex_unlock(&jobs->lock);
 
         enum sx_status status = sx_job_run(&node->job, NULL);
@@ -88,6 +106,7 @@ static void *work(void *context)
 struct sx_jobs *sx_jobs_new(void)
 {
     struct sx_jobs *jobs = sx_xcalloc(1, sizeof *jobs);
+    jobs->last_line = &jobs->lines;
     pthread_mutex_init(&jobs->lock, NULL);
     SX_ASSERT(pipe(jobs->pipe) == 0);
     for (int i = 0; i < 2; i++) {
@@ -138,6 +157,8 @@ void sx_jobs_free(struct sx_jobs *jobs)
         pthread_cond_destroy(&jobs->worker[i].wake);
     }
     free_list(jobs->done);
+    for (struct sx_job_line *line; (line = sx_jobs_take_line(jobs));)
+        sx_job_line_free(line);
     close(jobs->pipe[0]);
     close(jobs->pipe[1]);
     pthread_mutex_destroy(&jobs->lock);
@@ -166,6 +187,24 @@ struct sx_job_node *sx_jobs_take_done(struct sx_jobs *jobs)
     if (node)
         node->next = NULL;
     return node;
+}
+
+struct sx_job_line *sx_jobs_take_line(struct sx_jobs *jobs)
+{
+    pthread_mutex_lock(&jobs->lock);
+    struct sx_job_line *line = jobs->lines;
+    if (line)
+        jobs->lines = line->next;
+    if (!jobs->lines)
+        jobs->last_line = &jobs->lines;
+    pthread_mutex_unlock(&jobs->lock);
+    return line;
+}
+
+void sx_job_line_free(struct sx_job_line *line)
+{
+    sx_value_free(line->line);
+    sx_free(line);
 }
 
 int sx_jobs_wake_fd(const struct sx_jobs *jobs)

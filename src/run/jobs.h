@@ -2,8 +2,8 @@
  * from sx_jobs_take_done, and comes back exactly once: done, failed or cancelled, also at shutdown.
  *
  * Safety: every function but the workers' own is called on the UI thread. One mutex guards queues,
- * done list and the running pointers; no job runs under it. A running job's fields belong to its
- * worker, but for task.cancelled and the task's counters, which are atomic. */
+ * done list, lines and the running pointers; no job runs under it. A running job's fields belong to
+ * its worker, but for task.cancelled and the task's counters, which are atomic. */
 #ifndef SEXTANT_RUN_JOBS_H
 #define SEXTANT_RUN_JOBS_H
 
@@ -27,6 +27,16 @@ void sx_jobs_free(struct sx_jobs *jobs);
 void sx_jobs_push(struct sx_jobs *jobs, struct sx_job_node *take_node);
 /* Oldest first, or NULL. Drains the wake pipe. */
 struct sx_job_node *sx_jobs_take_done(struct sx_jobs *jobs);
+
+/* What running jobs of commands with `partial` emitted, oldest first, or NULL; the caller frees
+ * line and structure (sx_job_line_free). All lines of a job are here before the job is done. */
+struct sx_job_line {
+    uint64_t job;
+    struct sx_value *line;
+    struct sx_job_line *next;
+};
+struct sx_job_line *sx_jobs_take_line(struct sx_jobs *jobs);
+void sx_job_line_free(struct sx_job_line *line);
 int sx_jobs_wake_fd(const struct sx_jobs *jobs);
 
 /* Queued ones come back at once as SX_CANCELLED; a running one is asked to stop. id 0: all. */

@@ -33,6 +33,8 @@ struct sx_run {
         uint64_t id;
         size_t slot;
         const struct sx_command *command;
+        uint64_t generation;
+        const void *input; /* the job's: it lives until it is applied */
         char line[sizeof((struct sx_job_info *)0)->line];
         bool listed;
     } * pending; /* owned, oldest first */
@@ -199,7 +201,11 @@ static void enqueue(struct sx_run *run, struct sx_job_node *take_node)
         cancel_slot(run, slot);
     SX_GROW(run->pending, run->pending_capacity, run->n_pending + 1);
     struct pending *pending = &run->pending[run->n_pending++];
-    *pending = (struct pending){.id = job->id, .slot = slot, .command = job->command};
+    *pending = (struct pending){.id = job->id,
+                                .slot = slot,
+                                .command = job->command,
+                                .generation = job->generation,
+                                .input = job->input};
     struct sx_str line = SX_STR_INIT;
     sx_command_format(job->command, job->args, &line);
     snprintf(pending->line, sizeof pending->line, "%s", line.data);
@@ -355,16 +361,31 @@ static void apply_one(struct sx_run *run, struct sx_job_node *node)
         job->command->apply(&run->session, job);
 }
 
+/* Every line that was emitted by now. */
+static void apply_lines(struct sx_run *run)
+{
+    for (struct sx_job_line *line; (line = sx_jobs_take_line(run->jobs)); sx_job_line_free(line))
+        for (size_t i = 0; i < run->n_pending; i++) {
+            const struct pending *pending = &run->pending[i];
+            const bool late = pending->command->flags & SX_CMD_SUPERSEDE &&
+                              pending->generation < run->slots[pending->slot].generation;
+            if (pending->id == line->job && !late)
+                pending->command->partial(&run->session, pending->input, line->line);
+        }
+}
+
 bool sx_run_apply(struct sx_run *run)
 {
     uint64_t before[SX_SLOT_COUNT];
     memcpy(before, run->session.revision, sizeof before);
     struct sx_job_node *node;
     while ((node = sx_jobs_take_done(run->jobs))) {
+        apply_lines(run);
         apply_one(run, node);
         sx_job_release(&node->job);
         sx_free(node);
     }
+    apply_lines(run);
     refresh_progress(run);
     const uint64_t serial = sx_log_serial();
     if (serial != run->log_serial)

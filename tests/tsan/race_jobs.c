@@ -25,7 +25,7 @@ static void check(bool ok, const char *what)
 /* --- jobs of the test's own ---------------------------------------------------------------------
  */
 
-static int answered, ended_well;
+static int answered, ended_well, heard;
 
 static enum sx_status spin_run(struct sx_job *job, struct sx_error *err)
 {
@@ -37,6 +37,12 @@ static enum sx_status spin_run(struct sx_job *job, struct sx_error *err)
     for (uint64_t i = 0; i < STEPS; i++) {
         SX_TRY(sx_task_step(&job->task, i, STEPS));
         usleep(20);
+        if (job->emit && i % 50 == 0) {
+            struct sx_value *line = sx_value_map();
+            sx_value_set(line, "step", sx_value_int((int64_t)i));
+            job->emit(job, line);
+            sx_value_free(line);
+        }
         (*result)++;
     }
     return SX_OK;
@@ -47,6 +53,13 @@ static void count_query(struct sx_session *session, struct sx_job *job)
     (void)session;
     answered++;
     ended_well += job->status == SX_OK;
+}
+
+static void hear(struct sx_session *session, const void *input, const struct sx_value *line)
+{
+    (void)session;
+    (void)input;
+    heard += sx_value_get(line, "step") != NULL;
 }
 
 static void count_compute(struct sx_session *session, struct sx_job *job)
@@ -68,7 +81,8 @@ static const struct sx_command commands[2] = {
      .lane = SX_LANE_COMPUTE,
      .flags = SX_CMD_PROMPT,
      .run = spin_run,
-     .apply = count_compute},
+     .apply = count_compute,
+     .partial = hear},
 };
 
 static void supersede(void)
@@ -88,6 +102,7 @@ static void supersede(void)
     sx_run_wait_idle(run);
     check(answered >= JOBS, "every job that nothing superseded is answered");
     check(ended_well >= 1, "the last ones end well");
+    check(heard >= 4, "what a job emits is heard");
     check(sx_run_session(run)->jobs[0].state == SX_JOB_DONE, "the newest is done");
     sx_run_free(run);
 }

@@ -71,6 +71,10 @@ struct sx_command {
     /* UI thread: move the result into the session. Called also for failed and cancelled jobs
      * (job->status says), so that a slot never stays pending. */
     void (*apply)(struct sx_session *session, struct sx_job *job);
+    /* UI thread, explorer only, may be NULL: what `run` emits while it runs, line by line and in
+     * order, before `apply`; lines of superseded jobs are dropped. `input`: the job's, not changed
+     * by `run`. Without it `emit` is NULL in the explorer. */
+    void (*partial)(struct sx_session *session, const void *input, const struct sx_value *line);
     /* Text for people on the command line; NULL: the document is printed as an indented outline. */
     void (*print)(const struct sx_value *document, struct sx_str *out);
 };
@@ -88,8 +92,8 @@ struct sx_job {
     void (*input_free)(void *input);
     void *result; /* from run; apply may take it (set to NULL) */
     void (*result_free)(void *result);
-    /* Partial documents while running (train's lines, generate's pieces of text); command line
-     * only, may be NULL. */
+    /* Partial documents while running (train's lines, generate's pieces of text), may be NULL; in
+     * the explorer for commands with `partial` alone. */
     void (*emit)(struct sx_job *job, const struct sx_value *line);
     void *emit_context;
 };

@@ -254,6 +254,77 @@ Test(jobs, quiet_ones_change_nothing_on_screen)
     sx_run_free(run);
 }
 
+/* --- lines while running ------------------------------------------------------------------------
+ */
+
+static int lines_heard, last_heard, heard_when_applied;
+
+static enum sx_status talk_run(struct sx_job *job, struct sx_error *err)
+{
+    for (int i = 1; i <= 3; i++) {
+        struct sx_value *line = sx_value_map();
+        sx_value_set(line, "i", sx_value_int(i));
+        cr_assert(job->emit);
+        job->emit(job, line);
+        sx_value_free(line);
+    }
+    return gate_run(job, err);
+}
+
+static void talk_partial(struct sx_session *session, const void *input, const struct sx_value *line)
+{
+    (void)session;
+    (void)input;
+    lines_heard++;
+    last_heard = (int)sx_value_int_or(sx_value_get(line, "i"), 0);
+    cr_assert_eq(last_heard, 1 + (lines_heard - 1) % 3);
+}
+
+static void talk_apply(struct sx_session *session, struct sx_job *job)
+{
+    note_apply(session, job);
+    heard_when_applied = lines_heard;
+}
+
+static const struct sx_command talk_command = {.name = "talk",
+                                               .group = "test",
+                                               .help = "test",
+                                               .lane = SX_LANE_COMPUTE,
+                                               .flags = SX_CMD_PROMPT | SX_CMD_SUPERSEDE,
+                                               .run = talk_run,
+                                               .apply = talk_apply,
+                                               .partial = talk_partial};
+
+Test(jobs, lines_arrive_while_a_job_runs)
+{
+    struct sx_run *run = sx_run_new();
+    cr_assert_eq(sx_run_submit(run, &talk_command, sx_value_map(), NULL, NULL), SX_OK);
+    wait_started(1);
+    struct pollfd fd = {.fd = sx_run_wake_fd(run), .events = POLLIN};
+    cr_assert_eq(poll(&fd, 1, 1000), 1);
+    sx_run_apply(run);
+    cr_assert(lines_heard == 3 && n_applied == 0 && sx_run_busy(run));
+    let_pass(1);
+    sx_run_wait_idle(run);
+    cr_assert(heard_when_applied == 3 && applied_status[0] == SX_OK);
+    sx_run_free(run);
+}
+
+/* Not looked at while it ran: all lines come before the end. A superseded one is not heard. */
+Test(jobs, lines_come_before_the_end_and_not_late)
+{
+    struct sx_run *run = sx_run_new();
+    cr_assert_eq(sx_run_submit(run, &talk_command, sx_value_map(), NULL, NULL), SX_OK);
+    wait_started(1);
+    cr_assert_eq(sx_run_submit(run, &talk_command, sx_value_map(), NULL, NULL), SX_OK);
+    wait_started(2);
+    let_pass(-1);
+    sx_run_wait_idle(run);
+    cr_assert(lines_heard == 3 && heard_when_applied == 3 && n_applied == 1);
+    cr_assert_eq(sx_run_submit(run, &talk_command, sx_value_map(), NULL, NULL), SX_OK);
+    sx_run_free(run); /* lines that nobody took are freed */
+}
+
 Test(jobs, free_while_busy)
 {
     struct sx_run *run = sx_run_new();
