@@ -91,3 +91,13 @@ assert_contains "$err" 'no protein with a known first residue: of 1, 1 have no k
 printf 'a\tK\tsignal\t3\n' >wrong.tsv
 run_fail 1 nterm $esm --fasta a.fa --truth wrong.tsv
 assert_contains "$err" "wrong.tsv: line 1: expected K behind 3 residues of a, found 'V'"
+
+# --- the screen: the workspace's first file of proteins, or what the command names
+run_ok view nterm $esm "$examples" --size 120x40
+assert_contains "$out" 'MYG_ESCGI'
+run_ok view nterm $esm "$examples" --do "nterm-table $examples/nterm.dat --limit 5" --size 120x40
+assert_contains "$out" 'AMIC_PSEAE'
+run_ok view nterm $esm "$examples" --do 'nterm-table --builtin' --size 120x40
+assert_contains "$out" 'ubiquitin'
+run_ok view workspace $esm "$examples" --json
+assert_eq 'proteins proteins' "$(json "$out" '[.rows[].kind | select(. == "proteins")] | join(" ")')"
