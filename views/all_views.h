@@ -17,6 +17,8 @@ extern const struct sx_view_ops sx_view_contacts;
 extern const struct sx_view_ops sx_view_bands;
 extern const struct sx_view_ops sx_view_head;
 extern const struct sx_view_ops sx_view_circuit;
+extern const struct sx_view_ops sx_view_patching;
+extern const struct sx_view_ops sx_view_nterm;
 extern const struct sx_view_ops sx_view_inspector;
 extern const struct sx_view_ops sx_view_jobs;
 extern const struct sx_view_ops sx_view_log;

@@ -10,7 +10,7 @@ static const struct sx_view_ops *const views[] = {
     &sx_view_workspace, &sx_view_features,  &sx_view_seeds,    &sx_view_weights, &sx_view_gallery,
     &sx_view_training,  &sx_view_inspector, &sx_view_jobs,     &sx_view_log,     &sx_view_sequence,
     &sx_view_lens,      &sx_view_attention, &sx_view_contacts, &sx_view_bands,   &sx_view_head,
-    &sx_view_circuit,   &sx_view_help,
+    &sx_view_circuit,   &sx_view_patching,  &sx_view_nterm,    &sx_view_help,
 };
 
 const struct sx_view_ops *sx_view_at(size_t i)

@@ -187,13 +187,17 @@ static void cell_name(const struct sx_session *session, size_t cell, char *buf, 
         snprintf(buf, size, "%s %s", layer, column);
 }
 
-static void title_text(char *out, size_t size, const struct sx_session *session)
+static void title_text(char *out, size_t size, const struct patching_state *state,
+                       const struct sx_session *session)
 {
     static const char *const axes[SX_GRID_COUNT] = {
         "layer × token", "layer × head", "layer × q, k, v", "layer × band", "layer × block"};
     const struct sx_scan_result *r = &session->patching.result;
 
-    snprintf(out, size, "%s · %s", r->ablation ? "ablation" : "patching",
+    snprintf(out, size, "%s · %s",
+             !r->ablation         ? "patching clean into corrupt"
+             : state->how == MEAN ? "mean ablation"
+                                  : "zero ablation",
              axes[r->grid < SX_GRID_COUNT ? r->grid : 0]);
 }
 
@@ -220,20 +224,24 @@ struct grid_ctx {
     bool ascii;
 };
 
+/* The strongest cell of those that share a column. */
+static size_t strongest_in(const struct grid_ctx *ctx, int row, int col)
+{
+    const struct sx_scan_result *r = &ctx->session->patching.result;
+    const size_t from = (size_t)row * r->columns + (size_t)col * ctx->group;
+    const size_t end = ((size_t)row + 1) * r->columns;
+    size_t best = from;
+
+    for (size_t cell = from; cell < end && cell < from + ctx->group; cell++)
+        if (!(fabs(effect_of(r, cell)) <= fabs(effect_of(r, best))))
+            best = isnan(effect_of(r, cell)) ? best : cell;
+    return best;
+}
+
 static double grid_value(const void *context, int row, int col)
 {
     const struct grid_ctx *ctx = context;
-    const struct sx_scan_result *r = &ctx->session->patching.result;
-    double best = NAN;
-
-    for (size_t c = (size_t)col * ctx->group; c < ((size_t)col + 1) * ctx->group; c++) {
-        if (c >= r->columns)
-            break;
-        const double e = effect_of(r, (size_t)row * r->columns + c);
-        if (!isnan(e) && !(fabs(e) <= fabs(best)))
-            best = e;
-    }
-    return best;
+    return effect_of(&ctx->session->patching.result, strongest_in(ctx, row, col));
 }
 
 static void grid_row(const void *context, int row, char *buf, size_t size)
@@ -420,7 +428,7 @@ static void draw_grid(struct sx_canvas *cv, const struct sx_view *view,
     char title[TITLE_TEXT], info[64];
     struct grid_ctx ctx = {.session = session, .ascii = sx_canvas_ascii(cv)};
 
-    title_text(title, sizeof title, session);
+    title_text(title, sizeof title, state, session);
     progress_text(info, sizeof info, session);
     struct sx_canvas body = sx_frame(cv, title, info, focus);
     draw_metric(&body, session);
@@ -449,12 +457,15 @@ static void draw_grid(struct sx_canvas *cv, const struct sx_view *view,
 
 enum list_column { COL_CELL, COL_EFFECT, COL_VALUE, COL_BAR, LIST_COLUMNS };
 
-static const struct sx_column list_columns[LIST_COLUMNS] = {
-    [COL_CELL] = {.title = "cell", .width = 10, .frozen = true},
-    [COL_EFFECT] = {.title = "effect", .width = 8, .align = SX_RIGHT},
-    [COL_VALUE] = {.title = "metric", .width = 8, .align = SX_RIGHT},
-    [COL_BAR] = {.title = "", .width = 9, .weight = 1},
-};
+#define LIST_OF(effect)                                                                            \
+    {                                                                                              \
+        [COL_CELL] = {.title = "cell", .width = 10, .frozen = true},                               \
+        [COL_EFFECT] = {.title = (effect), .width = 8, .align = SX_RIGHT},                         \
+        [COL_VALUE] = {.title = "metric", .width = 8, .align = SX_RIGHT},                          \
+        [COL_BAR] = {.title = "", .width = 9, .weight = 1},                                        \
+    }
+static const struct sx_column patch_columns[LIST_COLUMNS] = LIST_OF("effect");
+static const struct sx_column ablation_columns[LIST_COLUMNS] = LIST_OF("change");
 
 struct list_ctx {
     const struct patching_state *state;
@@ -495,7 +506,7 @@ static struct list_ctx list_ctx_of(const struct patching_state *state,
 static struct sx_table list_table(const struct list_ctx *ctx)
 {
     return (struct sx_table){
-        .columns = list_columns,
+        .columns = ctx->session->patching.result.ablation ? ablation_columns : patch_columns,
         .n_columns = LIST_COLUMNS,
         .n_rows = strongest_of(ctx->state, ctx->session),
         .cell = list_cell,
@@ -778,9 +789,7 @@ static bool grid_request(struct patching_state *state, const struct sx_session *
     } else if (!sx_heatmap_request(&map, &state->map, name, request->count)) {
         return false;
     }
-    state->row = state->map.row;
-    if (state->map.col != state->col / (int)ctx.group)
-        state->col = state->map.col * (int)ctx.group;
+    go_to_cell(state, session, strongest_in(&ctx, state->map.row, state->map.col));
     return true;
 }
 
