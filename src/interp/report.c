@@ -145,6 +145,10 @@ static enum sx_status measure(struct sx_study *study, size_t protein, struct sx_
     enum sx_status status = sx_site_make(study, p, 1, &sites.first, err);
 
     study->protein = protein;
+    if (protein == study->first) {
+        study->report->example = protein;
+        study->report->example_inside = inside;
+    }
     if (status == SX_OK)
         status = sx_site_make(study, p, inside, &sites.inside, err);
     if (status == SX_OK)

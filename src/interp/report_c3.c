@@ -191,10 +191,12 @@ void sx_c3_conclude(struct sx_study *study, struct sx_report_claim *claim)
         study,
         "Inside, the query of residue 1 in the readout heads recovers %s of the difference in "
         "M's logit (with the own rotation %s, rotation alone %s, another interior query "
-        "%s); %.1f writers carry the change of score.",
+        "%s), while these heads' attention to BOS goes from %.2f to %.2f; %.1f writers carry "
+        "the change of score.",
         sx_report_percent(study, &part[ROTATED]), sx_report_percent(study, &part[UNROTATED]),
         sx_report_percent(study, &part[ROTATION]), sx_report_percent(study, &part[FROM_INSIDE]),
-        carry.value);
+        sx_study_mean(study, "attention_inside").value,
+        sx_study_mean(study, words[ROTATED].attention).value, carry.value);
     claim->caveat = "A patched query shows what the query suffices for in these heads, where the "
                     "true first residue stands unmasked among the keys; the attention to all "
                     "tokens changes with it, not only that to BOS.";

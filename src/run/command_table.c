@@ -181,6 +181,93 @@ static const struct sx_param contacts_params[] = {
     ROPE_PARAM,
     MEMORY_PARAM,
 };
+#define METRICS "centred|logit|difference|p|p20|rank|entropy"
+#define GRIDS "layer-token|layer-head|qkv|layer-band|layer-block"
+#define SCAN_PARAMS                                                                                \
+    CHOICE("metric", METRICS, "centred",                                                           \
+           "what is followed; centred: logit minus the mean of the 20 residues (or of all)"),      \
+        OPTION("target", SX_PARAM_STRING,                                                          \
+               "token whose logit is followed; default: M, GPT-NeoX: the next one"),               \
+        OPTION("against", SX_PARAM_STRING,                                                         \
+               "of difference: the other token; default: the most probable other one"),            \
+        NUMBER("token", SX_PARAM_INT, 0, MAX_INDEX, NULL,                                          \
+               "where it is measured; default: the first mask, GPT-NeoX: the last token")
+#define SCAN_PLACE_PARAMS                                                                          \
+    FLAG("at-token", "change the measured token alone"),                                           \
+        FLAG("all-tokens", "change every token (the default but for q and bands)"),                \
+        OPTION("embed-scale", SX_PARAM_REAL, "factor on all embeddings, in place of ESM-2's own")
+
+static const struct sx_param patch_params[] = {
+    MODEL_PARAM,
+    {.name = "clean",
+     .kind = SX_PARAM_STRING,
+     .required = true,
+     .help = "sequence or prompt that activations are taken of; <mask> may stand in it"},
+    {.name = "corrupt",
+     .kind = SX_PARAM_STRING,
+     .required = true,
+     .help = "sequence that they are put into: as many tokens and masks"},
+    CHOICE("grid", GRIDS, "layer-head", "what is patched, cell by cell"),
+    SCAN_PARAMS,
+    NUMBER("from-token", SX_PARAM_INT, 0, MAX_INDEX, NULL,
+           "put what this token of the clean run had at the measured token"),
+    FLAG("rotated", "qkv, layer-band: q and k after rotation, with the clean run's position"),
+    SCAN_PLACE_PARAMS,
+    ROPE_PARAM,
+    MEMORY_PARAM,
+};
+static const struct sx_param ablate_params[] = {
+    MODEL_PARAM,
+    {.name = "seq",
+     .kind = SX_PARAM_STRING,
+     .required = true,
+     .help = "a protein sequence, or GPT-NeoX: a text; <mask> may stand in it"},
+    CHOICE("site",
+           "head|mlp|attn|block|qkv|band|resid|edge|bos-value|bos-key|bos-edge|bos-knockout",
+           "head", "what is ablated, cell by cell"),
+    CHOICE("how", "zero|mean|resample|knockout", NULL,
+           "default zero; of edges knockout: the others share the attention, zero: they do not"),
+    SCAN_PARAMS,
+    OPTION("reference", SX_PARAM_PATH,
+           "FASTA: sequences for mean and resample; default: the other tokens of the sequence"),
+    NUMBER("seeds", SX_PARAM_INT, 1, 1000, "1", "of resample: draws; mean and deviation are told"),
+    NUMBER("seed", SX_PARAM_INT, 0, 9e15, "0", "the first one"),
+    SCAN_PLACE_PARAMS,
+    ROPE_PARAM,
+    MEMORY_PARAM,
+};
+static const struct sx_param patch_grid_params[] = {
+    OPTION("corrupt", SX_PARAM_STRING, "the other sequence: the input's activations are put there"),
+    CHOICE("ablate", "zero|mean", NULL, "ablate the input instead"),
+    CHOICE("grid", GRIDS, "layer-head", "what is changed, cell by cell"),
+    SCAN_PARAMS,
+};
+static const struct sx_param positions_params[] = {
+    MODEL_PARAM,
+    SEQ_PARAM,
+    FASTA_PARAM,
+    NUMBER("limit", SX_PARAM_INT, 0, MAX_INDEX, "0", "sequences at most; 0: all"),
+    NUMBER("last", SX_PARAM_INT, 1, 100000, "64", "masks are put at residues 1 to this one"),
+    OPTION("target", SX_PARAM_STRING, "token whose probability is told; default: M"),
+    {.name = "gap",
+     .kind = SX_PARAM_STRING,
+     .help = "X,Y,…: mask residue 1, and move everything behind <cls> this far away from it"},
+    {.name = "query-only",
+     .kind = SX_PARAM_STRING,
+     .help = "X,Y,…: mask residue 1, and rotate its query as if it stood there"},
+    FLAG("per-band", "of --gap and --query-only: one rotary band at a time"),
+    {.name = "prepend",
+     .kind = SX_PARAM_STRING,
+     .help = "N,M,…: so many residues before the mask at residue 1: alanines, X and random ones"},
+    {.name = "delete",
+     .kind = SX_PARAM_STRING,
+     .help = "N,M,…: without the first so many residues, the next one masked"},
+    FLAG("bos", "<cls> replaced by <unk>, <null_1>, X and <eos>, or removed"),
+    FLAG("context", "context shuffled, all X, with more masks, shorter, and none at all"),
+    NUMBER("seed", SX_PARAM_INT, 0, 9e15, "0", "of what is drawn, and of the intervals"),
+    ROPE_PARAM,
+    MEMORY_PARAM,
+};
 static const struct sx_param nterm_params[] = {
     MODEL_PARAM,
     OPTION("swissprot", SX_PARAM_PATH, "entries of a Swiss-Prot flat file"),
@@ -295,6 +382,7 @@ static const struct sx_param report_params[] = {
     NUMBER("limit", SX_PARAM_INT, 3, 100000, "96",
            "proteins that start with Met, and as many natural starts that are not"),
     NUMBER("max-length", SX_PARAM_INT, 40, 100000, "254", "longer proteins are cut to this"),
+    FLAG("add-met", "put M in front of proteins that start with something else"),
     NUMBER("seed", SX_PARAM_INT, 0, MAX_INDEX, "1", "of what is drawn: proteins, sites, bootstrap"),
     FLAG("force", "replace the files of an earlier report"),
     ROPE_PARAM,
@@ -724,6 +812,55 @@ static const struct sx_command table[] = {
         .print = sx_cmd_compose_print,
     },
     {
+        .name = "patch",
+        .group = "Models",
+        .help = "activation patching: what of a run is enough to bring back its prediction",
+        .details =
+            "Activations of --clean are put into the run of --corrupt, one cell of the grid at a "
+            "time, and everything behind is run again. layer-token: the residual stream entering a "
+            "layer at a token, the last row the output; layer-head: what a head adds; qkv: query, "
+            "key or value of a head; layer-band: one rotary band of all queries of a layer; "
+            "layer-block: attention and MLP. grid holds (value - corrupt) / (clean - corrupt), or "
+            "value - corrupt where those two are nearer than 0.001 (normalised false); values the "
+            "metric itself.",
+        .example = "sextant patch MODEL --clean '<mask>KTV' --corrupt '<mask>AAV' --grid qkv",
+        PARAMS(patch_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = CLI | PROMPT | SX_CMD_TABLE,
+        .run = sx_cmd_patch_run,
+        .print = sx_cmd_patch_print,
+    },
+    {
+        .name = "ablate",
+        .group = "Models",
+        .help = "what a prediction loses when parts of the model are taken out",
+        .details =
+            "One cell of the grid at a time: heads, MLPs, attention outputs, bands of the queries, "
+            "edges from the measured token to a key, and what <cls> offers: value, key, or the "
+            "edge to it. zero puts 0, mean what the reference set has there on average, resample "
+            "a token drawn from it. grid holds value - clean, together the metric with all cells "
+            "at once.",
+        .example = "sextant ablate MODEL --seq '<mask>KTVRQERLK' --site bos-value --how zero",
+        PARAMS(ablate_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = CLI | PROMPT | SX_CMD_TABLE,
+        .run = sx_cmd_ablate_run,
+        .print = sx_cmd_ablate_print,
+    },
+    {
+        .name = "positions",
+        .group = "Models",
+        .help = "ESM-2: a prediction against the position of the mask, and of its context",
+        .details = "P of the target among the 20 residues, mean over the sequences with a "
+                   "bootstrap interval. Without other options the mask moves along each sequence.",
+        .example = "sextant positions MODEL --fasta proteins.fasta --gap 0,1,4,16",
+        PARAMS(positions_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = CLI | PROMPT | SX_CMD_TABLE,
+        .run = sx_cmd_positions_run,
+        .print = sx_cmd_positions_print,
+    },
+    {
         .name = "nterm",
         .group = "Models",
         .help = "ESM-2: does it say methionine because it stands first? Proteins in five ways",
@@ -1075,6 +1212,19 @@ static const struct sx_command table[] = {
         .prepare = sx_cmd_composition_prepare,
         .run = sx_cmd_composition_run,
         .apply = sx_cmd_composition_apply,
+    },
+    {
+        .name = "patch-grid",
+        .group = "Session",
+        .help = "patch or ablate the input, cell by cell of a grid",
+        .example = "patch-grid --ablate zero --grid layer-head",
+        PARAMS(patch_grid_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = PROMPT | SUPERSEDE,
+        .prepare = sx_cmd_patch_grid_prepare,
+        .run = sx_cmd_patch_grid_run,
+        .apply = sx_cmd_patch_grid_apply,
+        .partial = sx_cmd_patch_grid_partial,
     },
     {
         .name = "nterm-table",

@@ -43,7 +43,8 @@ static enum sx_status read_arguments(struct report_job *r, struct sx_error *err)
     r->options = (struct sx_report_options){
         .limit = (size_t)sx_value_int_or(sx_value_get(args, "limit"), 96),
         .max_length = (size_t)sx_value_int_or(sx_value_get(args, "max-length"), 254),
-        .seed = (uint64_t)sx_value_int_or(sx_value_get(args, "seed"), 1)};
+        .seed = (uint64_t)sx_value_int_or(sx_value_get(args, "seed"), 1),
+        .add_met = sx_value_bool_or(sx_value_get(args, "add-met"), false)};
     r->markdown_path = sx_xasprintf("%s/report.md", r->folder);
     r->json_path = sx_xasprintf("%s/report.json", r->folder);
     SX_TRY(sx_may_write(r->markdown_path, r->force, err));
@@ -59,7 +60,12 @@ static enum sx_status read_proteins(struct report_job *r, struct sx_error *err)
         return sx_fail(err, SX_ERR_FORMAT, "%s: expected %s, and it is not", r->path, r->format);
     SX_TRY(sx_proteins_read(r->path, SX_PROTEINS_UNKNOWN, NULL, &options, &r->job->task,
                             &r->proteins, err));
-    return sx_report_select(&r->proteins, &r->options, &r->data, err);
+    SX_TRY(sx_report_select(&r->proteins, &r->options, &r->data, err));
+    if (r->data.n < 3)
+        return sx_fail(
+            err, SX_ERR_USAGE, "%s: %zu proteins that start with Met, and 3 are needed%s", r->path,
+            r->data.n, r->data.n_other_start ? "; --add-met puts it in front of the others" : "");
+    return SX_OK;
 }
 
 static enum sx_status must_fit(struct report_job *r, struct sx_error *err)
@@ -86,8 +92,6 @@ static enum sx_status measure(struct report_job *r, struct sx_error *err)
     const struct sx_report_input input = {.proteins = r->data.proteins,
                                           .n_proteins = r->data.n,
                                           .nterm = r->data.natural.n ? &r->nterm : NULL,
-                                          .model = sx_arg_text(r->job->args, "model"),
-                                          .data = r->path,
                                           .seed = r->options.seed};
     options.crop = r->options.max_length;
     options.seed = r->options.seed;
@@ -108,19 +112,36 @@ static enum sx_status write_file(const struct report_job *r, const char *path,
     return SX_OK;
 }
 
+/* The example protein as --seq takes it, one residue masked; the caller frees. */
+static char *sequence_of(const struct report_job *r, uint32_t masked)
+{
+    const struct sx_report_protein *protein = &r->data.proteins[r->report.example];
+    struct sx_str text = SX_STR_INIT;
+    for (uint32_t t = 1; t + 1 < protein->n; t++) {
+        char label[64];
+        sx_token_text(r->model, protein->ids[t], label, sizeof label);
+        sx_str_append(&text, t == masked ? "<mask>" : label);
+    }
+    return sx_str_take(&text);
+}
+
 static enum sx_status write_report(struct report_job *r, struct sx_error *err)
 {
     char fingerprint[33];
     struct sx_str text = SX_STR_INIT;
     SX_TRY(sx_model_fingerprint(r->model, fingerprint, err));
-    const struct sx_report_about about = {.info = sx_model_info(r->model),
-                                          .fingerprint = fingerprint,
-                                          .path = r->path,
-                                          .format = r->format,
-                                          .options = &r->options,
-                                          .data = &r->data,
-                                          .report = &r->report};
+    struct sx_report_about about = {.info = sx_model_info(r->model),
+                                    .model_path = sx_arg_text(r->job->args, "model"),
+                                    .fingerprint = fingerprint,
+                                    .path = r->path,
+                                    .format = r->format,
+                                    .options = &r->options,
+                                    .data = &r->data,
+                                    .report = &r->report};
     SX_TRY(sx_folder_make(r->folder, err));
+    about.first = sequence_of(r, 1);
+    about.inside = sequence_of(r, r->report.example_inside);
+    sx_report_add_commands(&r->report, r->model, &about);
     sx_report_markdown(&about, &text);
     enum sx_status status = write_file(r, r->markdown_path, &text, err);
     sx_str_clear(&text);
@@ -130,6 +151,8 @@ static enum sx_status write_report(struct report_job *r, struct sx_error *err)
     if (status == SX_OK)
         status = write_file(r, r->json_path, &text, err);
     sx_str_release(&text);
+    sx_free(about.first);
+    sx_free(about.inside);
     sx_document_text(r->job->document, "out", r->folder);
     return status;
 }

@@ -111,10 +111,12 @@ static void put_data(struct sx_value *document, const struct sx_report_about *ab
     sx_document_text(map, "path", about->path);
     sx_document_text(map, "format", about->format);
     sx_document_int(map, "read", (int64_t)data->n_read);
+    sx_document_int(map, "starts", (int64_t)data->n_starts);
     sx_document_int(map, "proteins", (int64_t)data->n);
     sx_document_int(map, "find_heads", (int64_t)about->report->n_find);
     sx_document_int(map, "measure", (int64_t)about->report->n_measure);
     sx_document_int(map, "natural_starts", (int64_t)data->natural.n);
+    sx_document_int(map, "given_met", (int64_t)data->n_given_met);
     sx_document_int(map, "start_other", (int64_t)data->n_other_start);
     sx_document_int(map, "repeated", (int64_t)data->n_repeated);
     sx_document_int(map, "short", (int64_t)data->n_short);
@@ -125,6 +127,11 @@ static void put_data(struct sx_value *document, const struct sx_report_about *ab
     sx_document_int(map, "seed", (int64_t)about->options->seed);
 }
 
+static const char *data_id(const struct sx_report_about *about)
+{
+    return about->data->proteins[about->report->example].id;
+}
+
 struct sx_value *sx_report_document(const struct sx_report_about *about)
 {
     const struct sx_report *report = about->report;
@@ -132,6 +139,11 @@ struct sx_value *sx_report_document(const struct sx_report_about *about)
     sx_document_int(document, "schema", 1);
     put_model(document, about);
     put_data(document, about);
+    struct sx_value *example = sx_value_set(document, "example", sx_value_map());
+    sx_document_text(example, "id", data_id(about));
+    sx_document_int(example, "inside", about->report->example_inside);
+    sx_document_text(example, "first_sequence", about->first);
+    sx_document_text(example, "inside_sequence", about->inside);
     sx_document_text(document, "interval",
                      "95 %, percentile bootstrap over proteins, 2000 draws, fixed seed");
     struct sx_value *heads = sx_value_set(document, "readout_heads", sx_value_list());

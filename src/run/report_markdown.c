@@ -107,17 +107,33 @@ static void put_data(const struct sx_report_about *about, struct sx_str *out)
         info->name, (unsigned long long)info->n_layers, (unsigned long long)info->n_heads,
         (unsigned long long)info->d_model, (unsigned long long)info->n_bands, about->fingerprint);
     sx_str_printf(out,
-                  "Data: %s (%s), %zu read. %zu proteins that start with Met are used: the readout "
-                  "heads are found on %zu of them and everything is measured on the other %zu. "
-                  "Left out: %zu that share their first 30 residues with one taken, %zu shorter "
-                  "than 24 residues, %zu that start with something else, %zu beyond the limit of "
-                  "%zu. %zu are cut to their first %zu residues. Natural starts that are not Met: "
-                  "%zu. Drawn with seed %llu.\n",
-                  about->path, about->format, data->n_read, data->n, about->report->n_find,
-                  about->report->n_measure, data->n_repeated, data->n_short, data->n_other_start,
-                  data->n_beyond_limit, about->options->limit, data->n_cut,
-                  about->options->max_length, data->natural.n,
+                  "Data: %s (%s): %zu records with %zu known starts of chains. %zu proteins that "
+                  "start with Met are used: the readout heads are found on %zu of them and "
+                  "everything is measured on the other %zu. ",
+                  about->path, about->format, data->n_read, data->n_starts, data->n,
+                  about->report->n_find, about->report->n_measure);
+    if (data->n_given_met)
+        sx_str_printf(out, "M was put in front of %zu of them, which start with something else. ",
+                      data->n_given_met);
+    sx_str_printf(out,
+                  "Left out, of the starts: %zu whose sequence shares its first 30 residues with "
+                  "one taken, %zu in sequences shorter than 24 residues, %zu in sequences that "
+                  "start with something else, %zu beyond the limit of %zu. %zu proteins are cut to "
+                  "their first %zu residues. Chains whose true start is not Met, for C7: %zu. "
+                  "Drawn with seed %llu.\n",
+                  data->n_repeated, data->n_short, data->n_other_start, data->n_beyond_limit,
+                  about->options->limit, data->n_cut, about->options->max_length, data->natural.n,
                   (unsigned long long)about->options->seed);
+}
+
+static void put_example(const struct sx_report_about *about, struct sx_str *out)
+{
+    sx_str_printf(out,
+                  "\n## One protein\n\nThe commands below each claim give the numbers of one "
+                  "protein, %s; its interior residue is %u.\n\n```sh\nFIRST='%s'\nINSIDE='%s'\n"
+                  "```\n",
+                  about->data->proteins[about->report->example].id,
+                  (unsigned)about->report->example_inside, about->first, about->inside);
 }
 
 static void put_heads(const struct sx_report *report, struct sx_str *out)
@@ -153,6 +169,7 @@ void sx_report_markdown(const struct sx_report_about *about, struct sx_str *out)
     put_data(about, out);
     put_summary(about->report, out);
     put_heads(about->report, out);
+    put_example(about, out);
     for (size_t i = 0; i < SX_REPORT_CLAIMS; i++)
         put_claim(&about->report->claims[i], out);
 }

@@ -43,16 +43,22 @@ static void seen_release(struct seen *seen)
     sx_free(seen->length);
 }
 
-/* A protein that starts with Met, as tokens, cut to max_length residues. */
+/* As tokens, cut to max_length residues; M put in front where it is missing. */
 static enum sx_status take(const struct sx_tokenizer *tokenizer, const struct sx_protein *protein,
                            const struct sx_report_options *options, struct sx_report_data *data,
                            size_t *room, struct sx_error *err)
 {
+    const bool given = protein->precursor[0] != 'M';
+    const size_t length = protein->length + given;
+    const bool cut = length > options->max_length;
     struct sx_ids ids = {0};
-    const bool cut = protein->length > options->max_length;
-    SX_TRY(sx_tokenize(tokenizer, protein->precursor, cut ? options->max_length : protein->length,
-                       NULL, &ids, NULL, err));
+    char *text = sx_xasprintf("%s%s", given ? "M" : "", protein->precursor);
+    const enum sx_status status =
+        sx_tokenize(tokenizer, text, cut ? options->max_length : length, NULL, &ids, NULL, err);
+    sx_free(text);
+    SX_TRY(status);
     data->n_cut += cut;
+    data->n_given_met += given;
     SX_GROW(data->proteins, *room, data->n + 1);
     data->proteins[data->n++] =
         (struct sx_report_protein){.id = protein->id, .ids = ids.ids, .n = ids.n};
@@ -82,7 +88,7 @@ static enum sx_status take_all(const struct sx_tokenizer *tokenizer,
         const struct sx_protein *protein = &proteins->items[order[i]];
         if (protein->precursor[protein->offset] != 'M' && data->natural.n < options->limit)
             take_natural(protein, data, &natural_room, &natural);
-        if (protein->precursor[0] != 'M')
+        if (protein->precursor[0] != 'M' && !options->add_met)
             data->n_other_start++;
         else if (protein->length < LEAST)
             data->n_short++;
@@ -110,6 +116,7 @@ enum sx_status sx_report_select(const struct sx_proteins *proteins,
         order[i] = (uint32_t)i;
     sx_rng_shuffle(&rng, order, proteins->n);
     data->n_read = proteins->n_read;
+    data->n_starts = proteins->n;
     data->n_odd = proteins->n_odd;
     enum sx_status status = sx_tokenizer_esm2(NULL, &tokenizer, err);
     if (status == SX_OK)

@@ -85,12 +85,14 @@ struct sx_report {
     size_t n_heads;
     double covered; /* share of the positive readout of all heads that they carry */
     size_t n_find, n_measure;
+    size_t example;          /* the first protein that is measured */
+    uint32_t example_inside; /* and the token of its interior site */
 };
 
 /* One protein as the model takes it, nothing owned. */
 struct sx_report_protein {
     const char *id;     /* sanitised */
-    const int32_t *ids; /* [n] <cls>, residues, <eos>; residue 1 is M, none is masked */
+    const int32_t *ids; /* [n] BOS, residues, EOS; residue 1 is M, none is masked */
     size_t n;
 };
 
@@ -99,7 +101,6 @@ struct sx_report_input {
     size_t n_proteins;
     /* Proteins in their presentations, for C7; NULL: not known. */
     const struct sx_nterm_result *nterm;
-    const char *model, *data; /* as commands name them: `sextant bands MODEL --seq …` */
     uint64_t seed;
 };
 

@@ -81,11 +81,7 @@ static void make(struct made *m)
         (void)snprintf(m->id[i], sizeof m->id[i], "p%zu", i);
         m->proteins[i] = (struct sx_report_protein){.id = m->id[i], .ids = m->ids[i], .n = n};
     }
-    m->input = (struct sx_report_input){.proteins = m->proteins,
-                                        .n_proteins = PROTEINS,
-                                        .model = "model",
-                                        .data = "data",
-                                        .seed = 3};
+    m->input = (struct sx_report_input){.proteins = m->proteins, .n_proteins = PROTEINS, .seed = 3};
 }
 
 static struct sx_study study_of(struct made *m, struct sx_report *report)
