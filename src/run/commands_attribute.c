@@ -14,6 +14,7 @@
 #include "print_terms.h"
 #include "session_private.h"
 #include "sextant/base/alloc.h"
+#include "sextant/base/text.h"
 #include "sextant/interp/results.h"
 
 /* --- attribute ----------------------------------------------------------------------------------
@@ -106,7 +107,7 @@ static const char *text_at(const struct sx_value *map, const char *key)
 
 static void print_cell(struct sx_str *out, const struct sx_value *value)
 {
-    if (value)
+    if (sx_value_kind(value) == SX_VALUE_REAL)
         sx_str_printf(out, " %+9.4f", sx_value_real_or(value, (double)NAN));
     else
         sx_str_append(out, "         -");
@@ -156,12 +157,14 @@ static void print_linearised(const struct sx_value *document, struct sx_str *out
     sx_str_printf(out, "\nlinearised: biases %+.4f, the rest by embedding (residual %.1e)\n",
                   real_at(linear, "biases"), real_at(linear, "residual"));
     for (size_t i = 0; i < sx_value_count(values); i++) {
+        const char *raw = sx_value_string_or(sx_value_item(tokens, i), "");
+        char *token = sx_text_clean_dup(raw, strlen(raw), 16);
         sx_str_printf(out, "%s%5zu %-6s %+8.4f",
                       i % ON_A_LINE ? ""
                       : i           ? "\n"
                                     : "",
-                      i, sx_value_string_or(sx_value_item(tokens, i), ""),
-                      sx_value_real_or(sx_value_item(values, i), 0));
+                      i, token, sx_value_real_or(sx_value_item(values, i), 0));
+        sx_free(token);
     }
     sx_str_append_char(out, '\n');
 }

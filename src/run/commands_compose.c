@@ -110,8 +110,11 @@ static void print_heading(const struct sx_value *bands, struct sx_str *out)
 {
     sx_str_append(out, "component      score");
     for (size_t b = 0; b < sx_value_count(bands) && b < MOST_BANDS; b++)
-        sx_str_printf(out, "  band %-2zu", b);
-    sx_str_append(out, "\nperiod              ");
+        sx_str_printf(out, "  %s%zu", b < 10 ? " band " : "band ", b);
+    sx_str_append_char(out, '\n');
+    if (sx_value_count(bands) == 0)
+        return;
+    sx_str_append(out, "period              ");
     for (size_t b = 0; b < sx_value_count(bands) && b < MOST_BANDS; b++) {
         const struct sx_value *period = sx_value_get(sx_value_item(bands, b), "period");
         if (sx_value_kind(period) == SX_VALUE_REAL)

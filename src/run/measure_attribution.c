@@ -30,14 +30,16 @@ enum sx_status sx_measure_attribution(struct sx_runner *runner,
 /* --- the document -------------------------------------------------------------------------------
  */
 
-void sx_component_document(const struct sx_component *component, struct sx_value *map)
+void sx_component_document(const struct sx_component *component, bool all, struct sx_value *map)
 {
+    const bool head = component->kind == SX_COMPONENT_HEAD;
+    const bool layer =
+        head || component->kind == SX_COMPONENT_MLP || component->kind == SX_COMPONENT_ATTN_BIAS;
     sx_document_text(map, "component", sx_component_name(component->kind));
-    if (component->kind == SX_COMPONENT_HEAD || component->kind == SX_COMPONENT_MLP ||
-        component->kind == SX_COMPONENT_ATTN_BIAS)
-        sx_document_int(map, "layer", component->layer);
-    if (component->kind == SX_COMPONENT_HEAD)
-        sx_document_int(map, "head", component->head);
+    if (layer || all)
+        sx_value_set(map, "layer", layer ? sx_value_int(component->layer) : sx_value_null());
+    if (head || all)
+        sx_value_set(map, "head", head ? sx_value_int(component->head) : sx_value_null());
 }
 
 void sx_residual_warning(struct sx_value *document, const char *what, double residual)
@@ -58,7 +60,7 @@ static void add_term(struct sx_value *terms, const struct sx_component *componen
                      const char *source, double value)
 {
     struct sx_value *one = sx_value_append(terms, sx_value_map());
-    sx_component_document(component, one);
+    sx_component_document(component, false, one);
     if (source)
         sx_document_text(one, "source", source);
     sx_value_set(one, "value", sx_value_real(value));
@@ -88,13 +90,11 @@ static struct sx_value *rows_of(const struct sx_attribution_result *result)
         const struct sx_attribution_term *term = &result->terms[i];
         const bool head = term->component.kind == SX_COMPONENT_HEAD;
         struct sx_value *row = sx_value_append(rows, sx_value_map());
-        sx_component_document(&term->component, row);
+        sx_component_document(&term->component, true, row);
         sx_value_set(row, "total", sx_value_real(term->value));
-        if (!head)
-            continue;
-        sx_value_set(row, "bos", sx_value_real(term->bos));
-        sx_value_set(row, "own", sx_value_real(term->own));
-        sx_value_set(row, "context", sx_value_real(term->context));
+        sx_value_set(row, "bos", head ? sx_value_real(term->bos) : sx_value_null());
+        sx_value_set(row, "own", head ? sx_value_real(term->own) : sx_value_null());
+        sx_value_set(row, "context", head ? sx_value_real(term->context) : sx_value_null());
     }
     return rows;
 }

@@ -27,8 +27,9 @@ struct sx_value *sx_attribution_document(const struct sx_model *model,
 char *sx_attribution_line(const struct sx_model *model,
                           const struct sx_attribution_question *question,
                           const struct sx_attribution_result *result);
-/* A term as documents name it: component, layer and head where they mean something. */
-void sx_component_document(const struct sx_component *component, struct sx_value *map);
+/* A term as documents name it: component, layer and head where they mean something; `all`: else
+ * null, so that the columns of a table stay in order. */
+void sx_component_document(const struct sx_component *component, bool all, struct sx_value *map);
 /* Adds the warning that a decomposition does not add up, when it does not. */
 void sx_residual_warning(struct sx_value *document, const char *what, double residual);
 

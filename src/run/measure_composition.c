@@ -57,7 +57,7 @@ static struct sx_value *terms_of(const struct sx_composition_result *r)
     struct sx_value *terms = sx_value_list();
     for (size_t t = 0; t < r->n_terms; t++) {
         struct sx_value *one = sx_value_append(terms, sx_value_map());
-        sx_component_document(&r->terms[t].component, one);
+        sx_component_document(&r->terms[t].component, false, one);
         sx_value_set(one, "score", sx_value_real(r->terms[t].score));
         if (!r->band)
             continue;
@@ -73,7 +73,7 @@ static struct sx_value *rows_of(const struct sx_composition_result *r)
     struct sx_value *rows = sx_value_list();
     for (size_t t = 0; t < r->n_terms; t++) {
         struct sx_value *row = sx_value_append(rows, sx_value_map());
-        sx_component_document(&r->terms[t].component, row);
+        sx_component_document(&r->terms[t].component, true, row);
         sx_value_set(row, "score", sx_value_real(r->terms[t].score));
         for (size_t b = 0; b < r->n_bands; b++) {
             char name[32];

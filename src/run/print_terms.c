@@ -1,21 +1,27 @@
 #include "print_terms.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sextant/base/alloc.h"
 
+static bool number_at(const struct sx_value *map, const char *key)
+{
+    return sx_value_kind(sx_value_get(map, key)) == SX_VALUE_INT;
+}
+
 void sx_print_component(const struct sx_value *map, struct sx_str *out)
 {
     char name[32];
     const char *kind = sx_value_string_or(sx_value_get(map, "component"), "");
     const long long layer = (long long)sx_value_int_or(sx_value_get(map, "layer"), 0);
-    if (sx_value_get(map, "head"))
+    if (number_at(map, "head"))
         snprintf(name, sizeof name, "L%lld.H%lld", layer,
                  (long long)sx_value_int_or(sx_value_get(map, "head"), 0));
-    else if (sx_value_get(map, "layer"))
+    else if (number_at(map, "layer"))
         snprintf(name, sizeof name, "L%lld %s", layer, strcmp(kind, "mlp") == 0 ? "MLP" : "bias");
     else
         snprintf(name, sizeof name, "%s", kind);
