@@ -19,6 +19,9 @@ struct sx_pass_job {
     size_t layer, head; /* attention-map, head-bands, composition */
     int32_t target;     /* lens; -1: self. Circuits; -1: the default one */
     int32_t against;    /* attribution, composition */
+    /* What else a command asks; owned, freed with the job. */
+    void *question;
+    void (*question_free)(void *question); /* NULL: there is none */
 };
 
 /* For prepare: fills job->input with the input as it is now. SX_ERR_USAGE when there is none. */
