@@ -295,6 +295,34 @@ static const struct sx_param nterm_params[] = {
     OPTION(                                                                                        \
         "against", SX_PARAM_STRING,                                                                \
         "a second token, whose logit is taken off; mean: the mean of all (ESM-2: the 20); none")
+static const struct sx_param bands_params[] = {
+    MODEL_PARAM,
+    SEQ_PARAM,
+    FASTA_PARAM,
+    PROMPT_PARAM,
+    IDS_PARAM,
+    NUMBER("query", SX_PARAM_INT, 0, MAX_INDEX, NULL,
+           "token that attends; default: the first mask (ESM-2), the last token (GPT-NeoX)"),
+    FLAG("mask", "ESM-2: mask the query's residue"),
+    NUMBER("key", SX_PARAM_INT, 0, MAX_INDEX, NULL, "token that is attended to; default: 0"),
+    OPTION("against", SX_PARAM_STRING,
+           "condition B: the token that the mask moves to, or another sequence"),
+    NUMBER("layer", SX_PARAM_INT, 0, MAX_INDEX, NULL, "tell of this layer only"),
+    NUMBER("head", SX_PARAM_INT, 0, MAX_INDEX, NULL, "tell of this head only"),
+    OPTION("target", SX_PARAM_STRING, "token of the readout; default: M, or the next token"),
+    OPTION("groups", SX_PARAM_STRING,
+           "EDGES: also sums over bands with periods between these, as in 10,200 (tokens)"),
+    CHOICE("metric",
+           "score-a|score-b|total|query-norm|key-norm|direction|content|position|coupling", NULL,
+           "of the table for people; default: direction, without B score-a"),
+    FLAG("profile", "also the scores with the mask (or the query) at every token"),
+    FLAG("along-keys", "with --layer and --head: the scores of all keys"),
+    NUMBER("removed", SX_PARAM_INT, 0, 9.2e18, "0",
+           "with --along-keys: run again without these bands of the query, the sum of 2^band"),
+    FLAG("survey", "every pair of tokens: how much each band counts, in every head"),
+    ROPE_PARAM,
+    MEMORY_PARAM,
+};
 static const struct sx_param attribute_params[] = {
     MODEL_PARAM,
     SEQ_PARAM,
@@ -511,6 +539,17 @@ static const struct sx_param attention_map_params[] = {
     NUMBER("head", SX_PARAM_INT, 0, MAX_INDEX, NULL, "default: the selected one"),
 };
 
+static const struct sx_param band_table_params[] = {
+    OPTION("against", SX_PARAM_STRING,
+           "condition B: the token that the mask moves to, or another sequence"),
+    FLAG("profile", "also the scores with the mask (or the query) at every token"),
+};
+static const struct sx_param head_bands_params[] = {
+    NUMBER("layer", SX_PARAM_INT, 0, MAX_INDEX, NULL, "default: the selected one"),
+    NUMBER("head", SX_PARAM_INT, 0, MAX_INDEX, NULL, "default: the selected one"),
+    NUMBER("removed", SX_PARAM_INT, 0, 9.2e18, NULL,
+           "bands of the query taken out, the sum of 2^band; default: set --bands-removed"),
+};
 static const struct sx_param attribution_params[] = {
     OPTION("target", SX_PARAM_STRING, "default: set --target, else M or the next token"),
     AGAINST_PARAM,
@@ -526,7 +565,7 @@ static const struct sx_param composition_params[] = {
 static const struct sx_param view_params[] = {
     POSITIONAL("name", SX_PARAM_STRING, true, false,
                "workspace, inspector, features, seeds, weights, gallery, training, sequence, lens, "
-               "attention, contacts, bands, head, jobs, log, help"),
+               "attention, contacts, bands, head, circuit, patching, nterm, jobs, log, help"),
     POSITIONAL("path", SX_PARAM_PATH, false, true, "what to open (command line only)"),
     {.name = "size",
      .kind = SX_PARAM_STRING,
@@ -554,6 +593,13 @@ static const struct sx_param view_params[] = {
     NUMBER("band", SX_PARAM_INT, 0, MAX_INDEX, NULL, "rotary band of the head, from 0"),
     OPTION("against", SX_PARAM_STRING, "bands: token that the mask moves to in condition B"),
     OPTION("target", SX_PARAM_STRING, "token to follow, e.g. M; lens, self: each its own"),
+    OPTION("corrupt", SX_PARAM_STRING, "patching: the sequence that activations are put into"),
+    CHOICE("ablate", "zero|mean", NULL, "patching: take out instead (default zero)"),
+    CHOICE("grid", "layer-token|layer-head|qkv|layer-band|layer-block", NULL,
+           "patching: what is changed, cell by cell (default layer-head)"),
+    CHOICE("metric", "centred|logit|difference|p|p20|rank|entropy", NULL,
+           "patching: what is followed (default centred)"),
+    OPTION("swissprot", SX_PARAM_PATH, "nterm: the proteins; FASTA too"),
     {.name = "do",
      .kind = SX_PARAM_STRING,
      .repeat = true,
@@ -775,6 +821,33 @@ static const struct sx_command table[] = {
         .flags = CLI | PROMPT | SX_CMD_TABLE,
         .run = sx_cmd_contacts_run,
         .print = sx_cmd_contacts_print,
+    },
+    {
+        .name = "bands",
+        .group = "Models",
+        .help = "attention scores in rotary bands: norm, direction, content, position",
+        .details =
+            "The score of a query and a key is a sum over rotary bands, score = r rho cos / "
+            "sqrt(d) in each: r and rho are the norms of the query's and the key's two "
+            "dimensions, cos is of alpha (content: the angle between them before rotation) plus "
+            "delta (position). GPT-NeoX has one more band, the dimensions that are not rotated. "
+            "With --against the change from A to B in closed form: qn, kn, dir are Shapley values "
+            "of r, rho and cos, dir = content + position; norm_only, direction_only and "
+            "interaction change the query alone, one at a time, and coupling is the share of the "
+            "interaction. --against POS moves the mask to that token; what stood under it comes "
+            "back (--query P --mask knows it; under a typed <mask> it is taken for X). heads: "
+            "attention, margin (score of the key against all others, attention = "
+            "sigmoid(margin)), readout (attention times what the head writes towards the target, "
+            "through the frozen head, in logits; a term of attribute). --survey: share, size and "
+            "centred (the mean over the keys taken off) of |score| over all pairs; with --layer "
+            "and --head also by_offset, the mean score by key - query. residual: how far the sums "
+            "over bands are from the scores of the pass.",
+        .example = "sextant bands MODEL --seq MKTVRQERLK --query 1 --mask --against 5",
+        PARAMS(bands_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = CLI | PROMPT | SX_CMD_TABLE,
+        .run = sx_cmd_bands_run,
+        .print = sx_cmd_bands_print,
     },
     {
         .name = "attribute",
@@ -1188,6 +1261,30 @@ static const struct sx_command table[] = {
         .prepare = sx_cmd_contact_map_prepare,
         .run = sx_cmd_contact_map_run,
         .apply = sx_cmd_contact_map_apply,
+    },
+    {
+        .name = "band-table",
+        .group = "Session",
+        .help = "the score of the selected query and key in rotary bands",
+        .example = "band-table --against 24 --profile",
+        PARAMS(band_table_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = PROMPT | SUPERSEDE,
+        .prepare = sx_cmd_band_table_prepare,
+        .run = sx_cmd_band_table_run,
+        .apply = sx_cmd_band_table_apply,
+    },
+    {
+        .name = "head-bands",
+        .group = "Session",
+        .help = "one head at the selected query: bands of the scores, what is left without some",
+        .example = "head-bands --layer 5 --head 3 --removed 1",
+        PARAMS(head_bands_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = PROMPT | SUPERSEDE,
+        .prepare = sx_cmd_head_bands_prepare,
+        .run = sx_cmd_head_bands_run,
+        .apply = sx_cmd_head_bands_apply,
     },
     {
         .name = "attribution",

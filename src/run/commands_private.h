@@ -136,6 +136,16 @@ SX_PREPARE(nterm_table);
 SX_RUN(nterm_table);
 SX_APPLY(nterm_table);
 
+/* commands_bands.c, print_bands.c */
+SX_RUN(bands);
+SX_PRINT(bands);
+SX_PREPARE(band_table);
+SX_RUN(band_table);
+SX_APPLY(band_table);
+SX_PREPARE(head_bands);
+SX_RUN(head_bands);
+SX_APPLY(head_bands);
+
 /* commands_attribute.c */
 SX_RUN(attribute);
 SX_PRINT(attribute);
@@ -149,6 +159,23 @@ SX_PRINT(compose);
 SX_PREPARE(composition);
 SX_RUN(composition);
 SX_APPLY(composition);
+
+/* commands_patch.c */
+SX_RUN(patch);
+SX_PRINT(patch);
+SX_RUN(ablate);
+SX_PRINT(ablate);
+
+/* commands_positions.c */
+SX_RUN(positions);
+SX_PRINT(positions);
+
+/* commands_patch_grid.c */
+SX_PREPARE(patch_grid);
+SX_RUN(patch_grid);
+SX_APPLY(patch_grid);
+void sx_cmd_patch_grid_partial(struct sx_session *session, const void *input,
+                               const struct sx_value *line);
 
 /* commands_export.c */
 SX_PREPARE(export);
