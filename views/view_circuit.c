@@ -922,10 +922,11 @@ static bool choose_head(const struct circuit_state *state, const struct sx_sessi
     return true;
 }
 
-static bool target_moved(const struct sx_session *session)
+/* The result follows another token than the settings say. */
+static bool target_moved(const struct sx_session *session, int32_t followed)
 {
     const int32_t target = session->settings.target;
-    return target >= 0 && session->attribution.result.target != target;
+    return target >= 0 && followed != target;
 }
 
 static void circuit_need(struct sx_view *view, const struct sx_session *session,
@@ -940,7 +941,8 @@ static void circuit_need(struct sx_view *view, const struct sx_session *session,
         return;
     follow(state, session);
     if (sx_slot_wanted(session, terms->state, terms->serial) ||
-        terms->result.token != sx_selected_token(session) || target_moved(session) ||
+        terms->result.token != sx_selected_token(session) ||
+        target_moved(session, terms->result.target) ||
         (state->embeddings && terms_current(session) && !terms->result.by_embedding &&
          (state->linear_serial != session->input.serial ||
           state->linear_token != sx_selected_token(session))))
@@ -948,7 +950,8 @@ static void circuit_need(struct sx_view *view, const struct sx_session *session,
     if (fresh && terms_ready(state, session) && choose_head(state, session, emit))
         return;
     if (!view->moving && !state->embeddings &&
-        (sx_slot_wanted(session, parts->state, parts->serial) || !parts_are_asked(state, session)))
+        (sx_slot_wanted(session, parts->state, parts->serial) || !parts_are_asked(state, session) ||
+         (state->side == SX_OF_VALUE && target_moved(session, parts->result.target))))
         ask_parts(state, session, emit);
 }
 

@@ -30,7 +30,8 @@ struct nterm_state {
     enum sx_nterm_class only;
     enum order order;
     bool reversed;
-    char *path; /* owned: as asked for last; NULL: the built-in examples */
+    char *path; /* owned: as asked for last; "": the built-in examples; NULL: what the workspace has
+                 */
     /* Of the results at revision seen - 1: */
     uint64_t seen;
     uint32_t *row; /* owned [n]: rows shown, in order */
@@ -442,9 +443,11 @@ static void ask_table(const struct nterm_state *state, struct sx_emit *emit)
     struct sx_str line = SX_STR_INIT;
 
     sx_str_append(&line, "nterm-table");
-    if (state->path) {
+    if (state->path && *state->path) {
         sx_str_append_char(&line, ' ');
         sx_command_quote(state->path, &line);
+    } else if (state->path) {
+        sx_str_append(&line, " --builtin");
     }
     sx_emit_line(emit, "%s", line.data);
     sx_str_release(&line);
@@ -558,7 +561,7 @@ static bool nterm_request(struct sx_view *view, const struct sx_session *session
 
     if (strcmp(name, "ask-file") == 0) {
         sx_free(state->path);
-        state->path = request->text && *request->text ? sx_xstrdup(request->text) : NULL;
+        state->path = sx_xstrdup(request->text ? request->text : "");
         ask_table(state, emit);
         return true;
     }

@@ -372,7 +372,9 @@ static void draw_metric(struct sx_canvas *cv, const struct sx_session *session)
     if (!r->ablation && !r->normalised)
         sx_put_cut(cv, x + 2, 0, cv->w - x - 2, SX_STYLE_WARN,
                    "! too close to normalise: differences");
-    else if (r->token != sx_selected_token(session))
+    else if (r->token != sx_selected_token(session) &&
+             (session->input.masked[sx_selected_token(session)] ||
+              !session->input.masked[r->token < session->input.n ? r->token : 0]))
         sx_put_cut(cv, x + 2, 0, cv->w - x - 2, SX_STYLE_DIM, "r: at the cursor's token");
 }
 

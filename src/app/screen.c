@@ -156,8 +156,8 @@ static enum sx_status say_input(struct sx_shell *shell, const struct sx_value *a
 
 static bool is_model_view(const char *name)
 {
-    static const char *const names[] = {"sequence", "lens",  "attention",
-                                        "contacts", "bands", "head"};
+    static const char *const names[] = {"sequence", "lens",    "attention", "contacts", "bands",
+                                        "head",     "circuit", "patching",  "nterm"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(name, names[i]) == 0)
@@ -167,8 +167,9 @@ static bool is_model_view(const char *name)
 
 static bool asks_model(const struct sx_value *args)
 {
-    static const char *const names[] = {"seq",   "prompt", "fasta",  "record", "token",  "key",
-                                        "layer", "head",   "target", "band",   "against"};
+    static const char *const names[] = {
+        "seq",    "prompt", "fasta",   "record",  "token",  "key",  "layer",  "head",
+        "target", "band",   "against", "corrupt", "ablate", "grid", "metric", "swissprot"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (sx_value_kind(sx_value_get(args, names[i])) != SX_VALUE_NULL)
@@ -206,6 +207,37 @@ static enum sx_status line_with(struct sx_shell *shell, const char *line, const 
     return status;
 }
 
+/* What the views patching and nterm are to show, where it is not their own first question. */
+static enum sx_status ask_circuits(struct sx_shell *shell, const struct sx_value *args,
+                                   struct sx_error *err)
+{
+    static const char *const wishes[] = {"corrupt", "ablate", "grid", "metric"};
+    const char *name = string_arg(args, "name");
+    struct sx_str line = SX_STR_INIT;
+    enum sx_status status;
+    bool any = false;
+
+    if (strcmp(name, "nterm") == 0)
+        return line_with(shell, "nterm-table", string_arg(args, "swissprot"), err);
+    if (strcmp(name, "patching") != 0)
+        return SX_OK;
+    sx_str_append(&line, "patch-grid");
+    for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++) {
+        const char *wish = string_arg(args, wishes[i]);
+        if (!wish)
+            continue;
+        any = true;
+        sx_str_printf(&line, " --%s ", wishes[i]);
+        sx_command_quote(wish, &line);
+    }
+    if (!string_arg(args, "corrupt") && !string_arg(args, "ablate"))
+        sx_str_append(&line, " --ablate zero");
+    status = any ? sx_shell_line(shell, line.data, err) : SX_OK;
+    sx_str_release(&line);
+    sx_shell_wait(shell);
+    return status;
+}
+
 /* Ask the model that was opened; what it cannot be asked is a failure here, not a message. */
 static enum sx_status ask_model(struct sx_shell *shell, const struct sx_value *args,
                                 struct sx_error *err)
@@ -227,9 +259,10 @@ static enum sx_status ask_model(struct sx_shell *shell, const struct sx_value *a
         return sx_fail(err, input->error.status, "%s", input->error.message);
     SX_TRY(move_cursors(shell, args, err));
     SX_TRY(line_with(shell, "set --against", string_arg(args, "against"), err));
-    return line_with(
+    SX_TRY(line_with(
         shell, strcmp(string_arg(args, "name"), "lens") == 0 ? "lens --target" : "set --target",
-        string_arg(args, "target"), err);
+        string_arg(args, "target"), err));
+    return ask_circuits(shell, args, err);
 }
 
 static enum sx_status press_keys(struct sx_shell *shell, const char *text, struct sx_error *err)

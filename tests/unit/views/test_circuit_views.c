@@ -368,7 +368,7 @@ Test(circuit_views_request, nterm)
     stage_ask(stage, "ask-file", 0, "my proteins.fasta");
     expect_lines(stage, "nterm-table 'my proteins.fasta'");
     stage_ask(stage, "ask-file", 0, "");
-    expect_lines(stage, "nterm-table");
+    expect_lines(stage, "nterm-table --builtin");
     for (int k = 0; k < SX_NTERM_CLASS_COUNT; k++) {
         stage_ask(stage, "class", 0, NULL);
         struct sx_value *data = stage->view.ops->data(&stage->view, session);
