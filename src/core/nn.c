@@ -179,6 +179,12 @@ void sx_attention_keys(const float *k, size_t ld, size_t n, size_t d, float *kt,
     }
 }
 
+void sx_band_sums(struct sx_band_sums *sums)
+{
+    SX_ASSERT(2 * sums->n_rotary <= sums->d && sums->n_k <= sums->ldk);
+    kernels()->band_sums(sums);
+}
+
 void sx_linear_few(enum sx_storage storage, const void *w, size_t in, size_t first, size_t last,
                    const float *bias, const float *x, size_t ldx, size_t rows, float *y, size_t ldy)
 {

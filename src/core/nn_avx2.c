@@ -4,6 +4,7 @@
 #if defined(__AVX2__)
 
 #include "nn_attention.h"
+#include "nn_bands.h"
 #include "nn_linear.h"
 
 const struct sx_nn_kernels sx_nn_avx2 = {
@@ -15,6 +16,7 @@ const struct sx_nn_kernels sx_nn_avx2 = {
     .softmax = softmax,
     .rotate = rotate,
     .attention = attention,
+    .band_sums = band_sums,
     .linear_few = linear_few,
     .linear_packed = linear_packed,
 };

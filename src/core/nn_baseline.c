@@ -1,4 +1,5 @@
 #include "nn_attention.h"
+#include "nn_bands.h"
 #include "nn_linear.h"
 
 const struct sx_nn_kernels sx_nn_baseline = {
@@ -10,6 +11,7 @@ const struct sx_nn_kernels sx_nn_baseline = {
     .softmax = softmax,
     .rotate = rotate,
     .attention = attention,
+    .band_sums = band_sums,
     .linear_few = linear_few,
     .linear_packed = linear_packed,
 };

@@ -1,5 +1,5 @@
 /* One table of kernels per instruction set; nn.c chooses. The bodies are in nn_rows.h, nn_few.h,
- * nn_attention.h and nn_linear.h, compiled once by each of nn_baseline.c, nn_avx2.c and
+ * nn_attention.h, nn_bands.h and nn_linear.h, compiled once by each of nn_baseline.c, nn_avx2.c and
  * nn_avx512.c, whose compiler options differ. Not target_clones: these kernels differ in their
  * tiles as well, they are wanted under the sanitizers too, and the tests run each of them that the
  * processor has. */
@@ -21,6 +21,7 @@ struct sx_nn_kernels {
     void (*rotate)(float *x, size_t heads, size_t d_head, size_t bands, const float *cosine,
                    const float *sine);
     void (*attention)(const struct sx_attention_head *head);
+    void (*band_sums)(struct sx_band_sums *sums);
     void (*linear_few)(enum sx_storage storage, const void *w, size_t in, size_t first, size_t last,
                        const float *bias, const float *x, size_t ldx, size_t rows, float *y,
                        size_t ldy);

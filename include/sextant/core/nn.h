@@ -77,6 +77,23 @@ void sx_attention_head(const struct sx_attention_head *head);
 void sx_attention_keys(const float *k, size_t ld, size_t n, size_t d, float *kt, size_t ldk,
                        size_t first);
 
+/* One query's scores in rotary bands: band b is the pair (b, b + n_rotary) of d dimensions, and
+ * what is not rotated is one more band behind them (when 2 n_rotary < d). Nothing is kept of a
+ * score but sums. */
+struct sx_band_sums {
+    const float *q;  /* [d] rotated, times 1/sqrt(d) */
+    const float *kt; /* keys rotated and transposed, [d,n_k] of leading dimension ldk: as above */
+    size_t ldk, n_k, d, n_rotary;
+    const float *mean;  /* [bands] what `centred` takes off */
+    const float *score; /* [n_k] to compare the sums over bands with */
+    float *by_offset;   /* [bands,n_k] of leading dimension ldo: the scores are added */
+    size_t ldo;
+    float *total;           /* [n_k] out: sums over bands */
+    double *size, *centred; /* [bands]: Σ |s| and Σ |s - mean| are added */
+    float worst, largest;   /* out: of |score - total| and of |score| */
+};
+void sx_band_sums(struct sx_band_sums *sums);
+
 /* y[r, o] = Σ_i w[o,i] x[r,i] (+ bias[o]) for a few rows (at most SX_FEW_ROWS) and the outputs
  * first <= o < last, reading each stored weight once: the time is that of reading them. */
 enum { SX_FEW_ROWS = 8 };

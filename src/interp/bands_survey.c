@@ -1,0 +1,300 @@
+/* Every layer, head and pair of a sequence, a layer at a time: its scores are kept until they have
+ * been compared with the sums over bands, then the next layer runs. */
+#include <math.h>
+#include <string.h>
+
+#include "sextant/base/alloc.h"
+#include "sextant/base/log.h"
+#include "sextant/core/gang.h"
+#include "sextant/core/nn.h"
+#include "sextant/interp/bands.h"
+
+struct survey {
+    struct sx_runner *runner;
+    const struct sx_model_info *info;
+    struct sx_band_shape shape;
+    const struct sx_sequence *sequence;
+    struct sx_band_survey *out;
+    struct sx_task *task;
+    size_t H, n, ldk, width; /* width: of by_offset with room behind it */
+    bool causal;
+    uint32_t layer;
+    float *resid, *next;  /* [n,D] */
+    float *q, *k, *score; /* [n,H,d] rotated; [H,n,n] */
+    struct part {         /* of one thread; owned */
+        float *kt;        /* [d,ldk] keys transposed */
+        float *q;         /* [d] scaled */
+        float *offset;    /* [B,width] */
+        double *mean;     /* [d] sum of the keys that are seen */
+        float *taken;     /* [B] mean score of the band over the keys */
+        float *total;     /* [ldk] */
+        double worst, largest;
+    } part[SX_GANG_MAX];
+};
+
+/* --- one head -----------------------------------------------------------------------------------
+ */
+
+/* The mean over the keys of each band's score is that of the mean key. */
+static void mean_scores(const struct survey *s, struct part *part, size_t seen)
+{
+    const size_t B = s->shape.n_rotary;
+    for (size_t b = 0; b < s->shape.n; b++) {
+        double sum = 0;
+        if (b < B) {
+            sum = (double)part->q[b] * part->mean[b] + (double)part->q[b + B] * part->mean[b + B];
+        } else {
+            for (size_t i = 2 * B; i < s->shape.d; i++)
+                sum += (double)part->q[i] * part->mean[i];
+        }
+        part->taken[b] = (float)(sum / (double)seen);
+    }
+}
+
+static void add_key(const struct survey *s, struct part *part, const float *k)
+{
+    for (size_t i = 0; i < s->shape.d; i++)
+        part->mean[i] += (double)k[i];
+}
+
+static void one_query(const struct survey *s, struct part *part, size_t head, size_t query,
+                      double *size, double *centred)
+{
+    const size_t d = s->shape.d;
+    const float *q = s->q + (query * s->H + head) * d;
+    const size_t seen = s->causal ? query + 1 : s->n;
+    for (size_t i = 0; i < d; i++)
+        part->q[i] = q[i] * (float)s->shape.scale;
+    mean_scores(s, part, seen);
+    struct sx_band_sums sums = {
+        .q = part->q,
+        .kt = part->kt,
+        .ldk = s->ldk,
+        .n_k = seen,
+        .d = d,
+        .n_rotary = s->shape.n_rotary,
+        .mean = part->taken,
+        .score = s->score + (head * s->n + query) * s->n,
+        .by_offset = part->offset + (s->n - 1 - query),
+        .ldo = s->width,
+        .total = part->total,
+        .size = size,
+        .centred = centred,
+    };
+    sx_band_sums(&sums);
+    part->worst = fmax(part->worst, (double)sums.worst);
+    part->largest = fmax(part->largest, (double)sums.largest);
+}
+
+/* Pairs with key - query = i - (n-1). */
+static size_t pairs_at(const struct survey *s, size_t i)
+{
+    const size_t apart = i < s->n - 1 ? s->n - 1 - i : i - (s->n - 1);
+    return s->causal && i > s->n - 1 ? 0 : s->n - apart;
+}
+
+static void one_head(const struct survey *s, struct part *part, size_t head)
+{
+    const size_t d = s->shape.d;
+    const size_t B = s->shape.n;
+    const size_t ld = s->H * d;
+    const size_t first = ((size_t)s->layer * s->H + head) * B;
+    const size_t offsets = 2 * s->n - 1;
+    double *size = s->out->size + first;
+    double *centred = s->out->centred + first;
+    double all = 0;
+    sx_attention_keys(s->k + head * d, ld, s->n, d, part->kt, s->ldk, 0);
+    memset(part->offset, 0, B * s->width * sizeof *part->offset);
+    memset(part->mean, 0, d * sizeof *part->mean);
+    for (size_t t = 0; t < s->n && !s->causal; t++)
+        add_key(s, part, s->k + (t * s->H + head) * d);
+    for (size_t t = 0; t < s->n; t++) {
+        if (s->causal)
+            add_key(s, part, s->k + (t * s->H + head) * d);
+        one_query(s, part, head, t, size, centred);
+    }
+    const double pairs = (double)s->n * (double)(s->causal ? s->n + 1 : 2 * s->n) / 2;
+    for (size_t b = 0; b < B; b++)
+        all += size[b];
+    for (size_t b = 0; b < B; b++) {
+        s->out->share[first + b] = all > 0 ? size[b] / all : 0;
+        size[b] /= pairs;
+        centred[b] /= pairs;
+        for (size_t i = 0; i < offsets; i++)
+            s->out->by_offset[(first + b) * offsets + i] =
+                pairs_at(s, i) ? part->offset[b * s->width + i] / (float)pairs_at(s, i) : 0;
+    }
+}
+
+static void heads_of(void *arg, struct sx_gang *gang, int member)
+{
+    struct survey *s = arg;
+    size_t first;
+    size_t last;
+    sx_gang_share(gang, member, s->H, &first, &last);
+    for (; first < last && !(s->task && sx_task_is_cancelled(s->task)); first++)
+        one_head(s, &s->part[member], first);
+}
+
+/* --- the layers ----------------------------------------------------------------------------------
+ */
+
+static enum sx_status run_layer(struct survey *s, struct sx_error *err)
+{
+    const struct sx_choice layer = {&s->layer, 1};
+    const struct sx_capture captures[] = {
+        {.point = SX_POINT_Q_ROT, .layers = layer, .out = s->q},
+        {.point = SX_POINT_K_ROT, .layers = layer, .out = s->k},
+        {.point = SX_POINT_SCORES, .layers = layer, .out = s->score},
+        {.point = SX_POINT_RESID_POST, .layers = layer, .out = s->next},
+    };
+    struct sx_sequence sequence = *s->sequence;
+    sequence.rows = NULL;
+    sequence.n_rows = 0;
+    if (s->layer > 0) {
+        sequence.from_layer = s->layer;
+        sequence.resid = s->resid;
+    }
+    const struct sx_pass pass = {.sequences = &sequence,
+                                 .n_sequences = 1,
+                                 .hooks = {.captures = captures, .n_captures = 4},
+                                 .until_layer = s->layer + 1};
+    SX_TRY(sx_run_pass(s->runner, &pass, s->task, err));
+    float *swap = s->resid;
+    s->resid = s->next;
+    s->next = swap;
+    return SX_OK;
+}
+
+static bool part_room(const struct survey *s, struct part *part)
+{
+    const size_t d = s->shape.d;
+    part->kt = sx_calloc_big(d, s->ldk * sizeof(float));
+    part->q = sx_calloc_big(d, sizeof(float));
+    part->offset = sx_calloc_big(s->shape.n, s->width * sizeof(float));
+    part->mean = sx_calloc_big(d, sizeof(double));
+    part->taken = sx_calloc_big(s->shape.n, sizeof(float));
+    part->total = sx_calloc_big(s->ldk, sizeof(float));
+    return part->kt && part->q && part->offset && part->mean && part->taken && part->total;
+}
+
+static enum sx_status make_room(struct survey *s, int members, struct sx_error *err)
+{
+    struct sx_band_survey *out = s->out;
+    const size_t cells = (size_t)s->info->n_layers * s->H * s->shape.n;
+    const size_t D = (size_t)s->info->d_model;
+    bool ok = true;
+    *out = (struct sx_band_survey){
+        .n_layers = (size_t)s->info->n_layers,
+        .n_heads = s->H,
+        .n_bands = s->shape.n,
+        .n = s->n,
+        .pass_through = s->shape.n > s->shape.n_rotary,
+        .period = sx_xcalloc(s->shape.n, sizeof(double)),
+        .share = sx_xcalloc(cells, sizeof(double)),
+        .size = sx_xcalloc(cells, sizeof(double)),
+        .centred = sx_xcalloc(cells, sizeof(double)),
+        .by_offset = sx_calloc_big(cells, (2 * s->n - 1) * sizeof(float)),
+    };
+    for (size_t b = 0; b < s->shape.n; b++)
+        out->period[b] = sx_band_period(&s->shape, b);
+    s->resid = sx_alloc_big(s->n, D * sizeof(float));
+    s->next = sx_alloc_big(s->n, D * sizeof(float));
+    s->q = sx_alloc_big(s->n, D * sizeof(float));
+    s->k = sx_alloc_big(s->n, D * sizeof(float));
+    s->score = sx_alloc_big(s->H * s->n, s->n * sizeof(float));
+    for (int m = 0; m < members; m++)
+        ok = part_room(s, &s->part[m]) && ok;
+    if (ok && out->by_offset && s->resid && s->next && s->q && s->k && s->score)
+        return SX_OK;
+    return sx_fail(err, SX_ERR_NOMEM, "%s: no memory for all pairs of %zu tokens", s->info->path,
+                   s->n);
+}
+
+static void release_room(struct survey *s)
+{
+    sx_free(s->resid);
+    sx_free(s->next);
+    sx_free(s->q);
+    sx_free(s->k);
+    sx_free(s->score);
+    for (size_t m = 0; m < SX_GANG_MAX; m++) {
+        sx_free(s->part[m].kt);
+        sx_free(s->part[m].q);
+        sx_free(s->part[m].offset);
+        sx_free(s->part[m].mean);
+        sx_free(s->part[m].taken);
+        sx_free(s->part[m].total);
+    }
+}
+
+static enum sx_status all_layers(struct survey *s, struct sx_gang *gang, struct sx_error *err)
+{
+    double worst = 0;
+    double largest = 0;
+    SX_TRY(make_room(s, sx_gang_size(gang), err));
+    for (; s->layer < s->info->n_layers; s->layer++) {
+        SX_TRY(sx_task_step(s->task, s->layer, s->info->n_layers));
+        SX_TRY(run_layer(s, err));
+        const double start = sx_clock();
+        sx_gang_run(gang, heads_of, s);
+        s->out->seconds += sx_clock() - start;
+    }
+    SX_TRY(sx_task_step(s->task, s->layer, s->info->n_layers));
+    for (int m = 0; m < sx_gang_size(gang); m++) {
+        worst = fmax(worst, s->part[m].worst);
+        largest = fmax(largest, s->part[m].largest);
+    }
+    s->out->residual = largest > 0 ? worst / largest : worst;
+    return SX_OK;
+}
+
+enum sx_status sx_band_survey_run(struct sx_runner *runner, const struct sx_sequence *sequence,
+                                  int threads, struct sx_band_survey *out, struct sx_task *task,
+                                  struct sx_error *err)
+{
+    const struct sx_model *model = sx_runner_model(runner);
+    const struct sx_model_info *info = sx_model_info(model);
+    struct survey *s = sx_xcalloc(1, sizeof *s);
+    *s = (struct survey){
+        .runner = runner,
+        .info = info,
+        .shape = sx_band_shape_of(model),
+        .sequence = sequence,
+        .out = out,
+        .task = task,
+        .H = (size_t)info->n_heads,
+        .n = sequence->n,
+        .ldk = (sequence->n + 15) / 16 * 16,
+        .width = (2 * sequence->n + 15) / 16 * 16,
+        .causal = info->family == SX_MODEL_GPT_NEOX,
+    };
+    *out = (struct sx_band_survey){0};
+    SX_ASSERT(sequence->n > 0);
+    struct sx_gang *gang = sx_gang_new(threads);
+    const enum sx_status status = all_layers(s, gang, err);
+    sx_gang_free(gang);
+    release_room(s);
+    sx_free(s);
+    return status;
+}
+
+void sx_band_survey_release(struct sx_band_survey *survey)
+{
+    sx_free(survey->period);
+    sx_free(survey->share);
+    sx_free(survey->size);
+    sx_free(survey->centred);
+    sx_free(survey->by_offset);
+    *survey = (struct sx_band_survey){0};
+}
+
+uint64_t sx_band_survey_bytes(const struct sx_model_info *info, size_t n)
+{
+    const double H = (double)info->n_heads;
+    const double T = (double)n;
+    const double cells = (double)info->n_layers * H * ((double)info->n_bands + 1);
+    double bytes = (H * T * T + cells * 2 * T + 4 * T * (double)info->d_model) * sizeof(float);
+    bytes += cells * 24;
+    return bytes < 1e18 ? (uint64_t)bytes : (uint64_t)1e18;
+}
