@@ -56,7 +56,7 @@ static void cell(double x, double most, size_t width, struct sx_str *out)
         return;
     }
     const int level = (int)lround(fabs(x) / most * LEVELS);
-    sx_str_printf(out, " %s%s",
+    sx_str_printf(out, "%s%s",
                   level == 0 ? " "
                   : x < 0    ? "-"
                              : "+",
