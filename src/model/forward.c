@@ -256,6 +256,52 @@ static void plan_chunks(struct sx_forward *f)
         cut_span(f, &f->spans[i]);
 }
 
+/* Does a capture of the last layer see rows behind its keys and values? */
+static bool last_layer_seen(const struct sx_forward *f)
+{
+    for (int point = 0; point < SX_POINT_COUNT; point++) {
+        const bool before = point == SX_POINT_RESID_PRE || point == SX_POINT_ATTN_LN ||
+                            point == SX_POINT_ATTN_LN_SIGMA || point == SX_POINT_K ||
+                            point == SX_POINT_K_ROT || point == SX_POINT_V;
+        if (before || !sx_point_per_layer((enum sx_point)point))
+            continue;
+        const struct sx_hook_list list =
+            sx_hooks_at(&f->hooks, f->last_layer - 1, (enum sx_point)point);
+        for (size_t i = 0; i < list.n; i++)
+            if (list.hooks[i].capture)
+                return true;
+    }
+    return false;
+}
+
+static bool any_cache(const struct sx_forward *f)
+{
+    for (size_t i = 0; i < f->n_spans; i++)
+        if (f->spans[i].in->cache)
+            return true;
+    return false;
+}
+
+/* Behind the last attention tokens do not meet any more. A row alone costs as much as several in
+ * one product, hence the limit. */
+static void plan_last_layer(struct sx_forward *f)
+{
+    enum { WORTH = 8 };
+    size_t n = 0;
+    for (size_t i = 0; i < f->n_head_rows; i++)
+        n += !f->head_rows[i].again;
+    if (f->pass->until_layer || f->first_layer >= f->last_layer || f->by_columns || f->contacts ||
+        n == 0 || n * WORTH > f->rows || any_cache(f) || last_layer_seen(f))
+        return;
+    f->last_chunks = sx_xcalloc(n, sizeof *f->last_chunks);
+    for (size_t i = 0; i < f->n_head_rows; i++) {
+        const size_t row = f->head_rows[i].row;
+        if (!f->head_rows[i].again)
+            f->last_chunks[f->n_last_chunks++] =
+                (struct sx_chunk){row, 1, f->spans[f->span_of[row]].n <= SX_FEW_ROWS};
+    }
+}
+
 /* --- memory -------------------------------------------------------------------------------------
  */
 
@@ -572,6 +618,7 @@ static enum sx_status run_planned(struct sx_runner *runner, struct sx_forward *f
     uint8_t *pads = NULL;
     SX_TRY(prepare_scales(f, err));
     SX_TRY(sx_forward_plan_head(f, err));
+    plan_last_layer(f);
     SX_TRY(reserve_caches(f, err));
     SX_TRY(provide_memory(runner, f, err));
     SX_TRY(prepare_weights(runner, f, err));
@@ -609,6 +656,7 @@ enum sx_status sx_forward_run(struct sx_runner *runner, const struct sx_pass *pa
     sx_free(f->chunks);
     sx_free(f->head_rows);
     sx_free(f->head_chunks);
+    sx_free(f->last_chunks);
     sx_free(f->extra_logits);
     sx_free(f->rotations);
     sx_free(f);

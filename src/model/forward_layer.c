@@ -222,11 +222,40 @@ static void store_chunk(const struct sx_member *m, const struct sx_chunk *c, con
     }
 }
 
+static void rotate_queries(const struct sx_member *m, const struct sx_chunk *c, float *q)
+{
+    act(m, SX_POINT_Q, c, q, m->f->ld);
+    rotate(m, c, SX_SIDE_QUERY, q);
+    act(m, SX_POINT_Q_ROT, c, q, m->f->ld);
+}
+
+/* Of the last layer: only the rows of this chunk that the head wants. */
+static void few_queries(struct sx_member *m, const struct sx_chunk *c)
+{
+    struct sx_forward *f = m->f;
+    const size_t ld = f->ld, product = m->layer * SX_PRODUCT_LAYER;
+    for (size_t i = 0; i < f->n_last_chunks; i++) {
+        const struct sx_chunk *one = &f->last_chunks[i];
+        float *q = f->q + one->first * ld;
+        if (one->first < c->first || one->first >= c->first + c->n)
+            continue;
+        sx_forward_multiply(m, product + SX_PRODUCT_Q, one, m->s->y + (one->first - c->first) * ld,
+                            ld, q, ld);
+        rotate_queries(m, one, q);
+    }
+}
+
+static bool is_last_of_few(const struct sx_forward *f, size_t layer)
+{
+    return f->last_chunks && layer + 1 == f->last_layer;
+}
+
 static void before_attention(struct sx_member *m, const struct sx_chunk *c)
 {
     struct sx_forward *f = m->f;
     const struct sx_layer *layer = &f->weights->layers[m->layer];
     const size_t D = f->info->d_model, ld = f->ld, product = m->layer * SX_PRODUCT_LAYER;
+    const bool all = !is_last_of_few(f, m->layer);
     float *x = f->resid + c->first * D, *q = f->q + c->first * ld, *v = f->v + c->first * ld;
     float *y = m->s->y, *k = m->s->u;
     if (m->lead) {
@@ -234,18 +263,20 @@ static void before_attention(struct sx_member *m, const struct sx_chunk *c)
         norm(m, &layer->ln1, c, x, SX_POINT_ATTN_LN, SX_POINT_ATTN_LN_SIGMA);
     }
     sx_forward_meet(m);
-    sx_forward_multiply(m, product + SX_PRODUCT_Q, c, y, ld, q, ld);
+    if (all)
+        sx_forward_multiply(m, product + SX_PRODUCT_Q, c, y, ld, q, ld);
+    else
+        few_queries(m, c);
     sx_forward_multiply(m, product + SX_PRODUCT_K, c, y, ld, k, ld);
     sx_forward_multiply(m, product + SX_PRODUCT_V, c, y, ld, v, ld);
     sx_forward_meet(m);
     if (!m->lead)
         return;
-    act(m, SX_POINT_Q, c, q, ld);
+    if (all)
+        rotate_queries(m, c, q);
     act(m, SX_POINT_K, c, k, ld);
     act(m, SX_POINT_V, c, v, ld);
-    rotate(m, c, SX_SIDE_QUERY, q);
     rotate(m, c, SX_SIDE_KEY, k);
-    act(m, SX_POINT_Q_ROT, c, q, ld);
     act(m, SX_POINT_K_ROT, c, k, ld);
     store_chunk(m, c, k);
 }
@@ -378,9 +409,12 @@ void sx_forward_rows(struct sx_member *m, size_t layer)
         through(m, &f->chunks[i], layer);
     if (m->columns)
         return;
-    for (size_t i; (i = atomic_fetch_add(&f->turns[2 * layer], 1)) < f->n_chunks;)
+    const bool few = f->last_chunks && layer == f->last_layer;
+    const struct sx_chunk *chunks = few ? f->last_chunks : f->chunks;
+    const size_t n = few ? f->n_last_chunks : f->n_chunks;
+    for (size_t i; (i = atomic_fetch_add(&f->turns[2 * layer], 1)) < n;)
         if (!sx_forward_stopped(f))
-            through(m, &f->chunks[i], layer);
+            through(m, &chunks[i], layer);
 }
 
 /* --- attention ----------------------------------------------------------------------------------
@@ -439,19 +473,18 @@ static float *whole_pattern(const struct rows_seen *seen, size_t index, size_t h
     return sx_capture_place(one, seen->m->f->info, &token, h);
 }
 
-static void attend(const struct sx_member *m, size_t index, size_t h, size_t block)
+/* Queries first .. first+n of a span, none beyond the block of the first. */
+static void attend(const struct sx_member *m, size_t index, size_t h, size_t first, size_t n)
 {
     struct sx_forward *f = m->f;
     const struct sx_span *span = &f->spans[index];
     const size_t ld = f->ld, d = f->info->d_head;
-    const size_t first = block * SX_QUERY_BLOCK;
-    const size_t left = span->n - first;
     struct rows_seen seen = {.m = m, .span = span, .head = h, .first = first};
     seen.scores = sx_hooks_at(&f->hooks, m->layer, SX_POINT_SCORES);
     seen.pattern = sx_hooks_at(&f->hooks, m->layer, SX_POINT_ATTN);
     const bool scores = sx_hooks_concern(&seen.scores, index, h);
     const bool pattern = sx_hooks_concern(&seen.pattern, index, h);
-    struct sx_attention_head head = {.n_q = left < SX_QUERY_BLOCK ? left : SX_QUERY_BLOCK,
+    struct sx_attention_head head = {.n_q = n,
                                      .n_k = span->n_keys,
                                      .d = d,
                                      .q = f->q + (span->first + first) * ld + h * d,
@@ -473,8 +506,10 @@ static void attend(const struct sx_member *m, size_t index, size_t h, size_t blo
     head.ldp = head.n_k;
     if (f->info->family == SX_MODEL_GPT_NEOX) {
         head.causal = (int64_t)(span->past + first);
-        if (!scores && !pattern) /* nobody looks at the keys behind the last query */
-            head.n_k = span->past + first + head.n_q;
+        /* Nobody looks at the keys behind the last query of the block. */
+        const size_t end = (first / SX_QUERY_BLOCK + 1) * SX_QUERY_BLOCK;
+        if (!scores && !pattern)
+            head.n_k = span->past + (end < span->n ? end : span->n);
     }
     seen.n_keys = head.n_k;
     const struct sx_cache *cache = span->in->cache;
@@ -482,6 +517,12 @@ static void attend(const struct sx_member *m, size_t index, size_t h, size_t blo
     head.kt = cache ? sx_cache_keys(cache, m->layer, h, &head.ldk) : span->kt + h * d * head.ldk;
     head.v = (cache ? sx_cache_values(cache, m->layer) : f->v + span->first * ld) + h * d;
     sx_attention_head(&head);
+}
+
+static void attend_block(const struct sx_member *m, size_t index, size_t h, size_t block)
+{
+    const size_t first = block * SX_QUERY_BLOCK, left = m->f->spans[index].n - first;
+    attend(m, index, h, first, left < SX_QUERY_BLOCK ? left : SX_QUERY_BLOCK);
 }
 
 static size_t span_of_item(const struct sx_forward *f, size_t item)
@@ -507,7 +548,20 @@ static void attend_for_contacts(const struct sx_member *m)
     sx_gang_share(m->gang, m->number, f->spans[0].blocks, &first, &last);
     for (size_t block = first; block < last; block++)
         for (size_t h = 0; h < f->info->n_heads && !sx_forward_stopped(m->f); h++)
-            attend(m, 0, h, block);
+            attend_block(m, 0, h, block);
+}
+
+/* Of the last layer: one query of one head an item. */
+static void attend_few(const struct sx_member *m)
+{
+    struct sx_forward *f = m->f;
+    const size_t heads = f->info->n_heads, n_items = f->n_last_chunks * heads;
+    for (size_t i; (i = atomic_fetch_add(&f->turns[2 * m->layer + 1], 1)) < n_items;) {
+        if (sx_forward_stopped(f))
+            return;
+        const size_t row = f->last_chunks[i / heads].first, span = f->span_of[row];
+        attend(m, span, i % heads, row - f->spans[span].first, 1);
+    }
 }
 
 void sx_forward_attention(struct sx_member *m, size_t layer)
@@ -518,11 +572,15 @@ void sx_forward_attention(struct sx_member *m, size_t layer)
         attend_for_contacts(m);
         return;
     }
+    if (is_last_of_few(f, layer)) {
+        attend_few(m);
+        return;
+    }
     for (size_t i; (i = atomic_fetch_add(&f->turns[2 * layer + 1], 1)) < f->n_items;) {
         if (sx_forward_stopped(f))
             return;
         size_t span = span_of_item(f, i);
         size_t item = i - f->spans[span].first_item;
-        attend(m, span, item / f->spans[span].blocks, item % f->spans[span].blocks);
+        attend_block(m, span, item / f->spans[span].blocks, item % f->spans[span].blocks);
     }
 }

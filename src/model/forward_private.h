@@ -92,6 +92,10 @@ struct sx_forward {
 
     struct sx_head_row *head_rows;
     size_t n_head_rows;
+    /* When the head wants a few rows and nobody else looks: in the last layer only these have
+     * queries, attention and MLP; a chunk a row. NULL: all rows go through it. */
+    struct sx_chunk *last_chunks;
+    size_t n_last_chunks;
     struct sx_chunk *head_chunks; /* rows are indices of head_rows */
     size_t n_head_chunks;
     bool head_by_columns;

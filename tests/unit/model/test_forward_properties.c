@@ -391,3 +391,73 @@ Test(properties, memory_grows_with_length)
     cr_assert(ten < 100000 * 4 * (6 * 64 + 2 * 8 + 40));
     fixture_close(&f);
 }
+
+/* --- one row of the last layer ------------------------------------------------------------------
+ */
+
+/* A capture behind the last attention sends all rows through it; without one only the wanted. */
+static void check_wanted_rows(struct tiny_shape shape, size_t T)
+{
+    enum { MOST = 160, B = 3 };
+    struct fixture f = fixture_random(shape, 11);
+    const size_t V = f.info->vocab;
+    int32_t ids[B][MOST];
+    float moved[MOST];
+    const uint32_t rows[B] = {(uint32_t)T - 1, 2, (uint32_t)T / 2},
+                   last = (uint32_t)shape.layers - 1;
+    struct sx_sequence sequences[B];
+    for (size_t i = 0; i < B; i++) {
+        fixture_ids(&f, ids[i], T, i + 1);
+        sequences[i] = (struct sx_sequence){
+            .ids = ids[i], .n = T, .embed_scale = NAN, .rows = &rows[i], .n_rows = 1};
+    }
+    for (size_t t = 0; t < T; t++)
+        moved[t] = (float)t + (t > 3 ? 2.5F : 0);
+    const struct sx_position_override override = {
+        .sequence = 1, .side = SX_SIDE_BOTH, .positions = moved};
+    const struct sx_intervention changes[] = {
+        {.point = SX_POINT_Q, .sequence = 0, .band = 1, .action = SX_DO_SCALE, .factor = 2},
+        {.point = SX_POINT_CTX, .sequence = 2, .band = -1, .action = SX_DO_SCALE, .factor = 0.5F},
+        {.point = SX_POINT_ATTN,
+         .sequence = 2,
+         .keys = {&rows[1], 1},
+         .band = -1,
+         .action = SX_DO_SCALE},
+        {.point = SX_POINT_RESID_POST,
+         .sequence = 1,
+         .layers = {&last, 1},
+         .band = -1,
+         .action = SX_DO_SCALE,
+         .factor = 1.5F}};
+    float *seen = sx_xcalloc(T, f.info->d_model * sizeof *seen);
+    const struct sx_capture capture = {
+        .point = SX_POINT_RESID_POST, .layers = {&last, 1}, .out = seen};
+    float *few = sx_xcalloc(B, V * sizeof *few), *all = sx_xcalloc(B, V * sizeof *all);
+    struct sx_pass pass = {.sequences = sequences,
+                           .n_sequences = B,
+                           .hooks = {.interventions = changes,
+                                     .n_interventions = 4,
+                                     .positions = &override,
+                                     .n_positions = 1},
+                           .logits = few};
+    CHECK_OK(sx_run_pass(f.runner, &pass, NULL, err));
+    pass.hooks.captures = &capture;
+    pass.hooks.n_captures = 1;
+    pass.logits = all;
+    CHECK_OK(sx_run_pass(f.runner, &pass, NULL, err));
+    cr_assert_eq(memcmp(few, all, B * V * sizeof *few), 0);
+    sx_free(few);
+    sx_free(all);
+    sx_free(seen);
+    fixture_close(&f);
+}
+
+Test(properties, wanted_rows_alone_give_the_same_bits)
+{
+    const struct tiny_shape esm = {SX_MODEL_ESM2, 3, 48, 3, 96, 33, 8};
+    const struct tiny_shape neox = {SX_MODEL_GPT_NEOX, 3, 48, 3, 96, 40, 2};
+    check_wanted_rows(esm, 31);
+    check_wanted_rows(esm, 150);
+    check_wanted_rows(neox, 31);
+    check_wanted_rows(neox, 150);
+}
