@@ -50,10 +50,10 @@ static int draw_polar(struct sx_canvas *cv, const struct sx_bands_result *r, siz
     y = put_norm_pair(cv, y, ascii ? "rho |k|" : "ρ  |k|", a->rho, b->rho, two);
     y = put_signed_pair(cv, y, "cos", a->cosine, b->cosine, two);
     y = put_signed_pair(cv, y, "content", a->alpha, b->alpha, two);
-    sx_put(cv, 24, y - 1, SX_STYLE_UNIT, "rad");
+    sx_put(cv, two ? 24 : 17, y - 1, SX_STYLE_UNIT, "rad");
     y = put_signed_pair(cv, y, "position", fmod(a->delta, 6.283185307179586),
                         fmod(b->delta, 6.283185307179586), two);
-    sx_put(cv, 24, y - 1, SX_STYLE_UNIT, "rad");
+    sx_put(cv, two ? 24 : 17, y - 1, SX_STYLE_UNIT, "rad");
     return put_signed_pair(cv, y, "score", a->score, b->score, two);
 }
 

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 const char *sx_period_text(char *buf, size_t size, double period)
 {
@@ -54,6 +55,16 @@ const char *sx_signed_text(char *buf, size_t size, double value, int width, bool
     }
     snprintf(buf, size, "%+.0e", value);
     return buf;
+}
+
+void sx_residue_text(char *buf, size_t size, const struct sx_input *input, size_t token)
+{
+    const char *text = input->tokens[token].text;
+
+    if (text[0] == '<' && token > 0)
+        snprintf(buf, size, "%s", strcmp(text, "<mask>") == 0 ? "?" : ">");
+    else
+        snprintf(buf, size, "%.1s", text);
 }
 
 double sx_scale_end(double most)

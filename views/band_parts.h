@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "sextant/run/session.h"
 #include "sextant/tui/canvas.h"
 
 /* "6.3", "628", "20k"; "rest" for what is not rotated (infinite period). */
@@ -18,6 +19,8 @@ const char *sx_signed_text(char *buf, size_t size, double value, int width, bool
 /* The end of a scale that holds `most`: 1, 2 or 5 times a power of ten, so that it stays while the
  * cursor moves. */
 double sx_scale_end(double most);
+/* The letter of a residue, < and > around them, ? where a mask was typed. */
+void sx_residue_text(char *buf, size_t size, const struct sx_input *input, size_t token);
 /* "residual 3e-07", right-aligned; as a warning above 1e-4 of the largest term. */
 void sx_put_residual(struct sx_canvas *cv, int x, int y, int width, double residual);
 

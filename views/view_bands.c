@@ -27,6 +27,7 @@ struct bands_state {
     struct sx_heatmap_state table, other, profile;
     struct sx_band_pin pin;
     uint64_t serial; /* of the input that `pin` is of */
+    bool arrived;    /* the cursor has been put on what is worth seeing first */
 };
 
 enum { ROW_LABEL = 11, SUM = 8, CELL_LEAST = 5, CELL_MOST = 7, TABLE_FOOT = 5 };
@@ -252,7 +253,7 @@ static void draw_conditions(struct sx_canvas *cv, const struct sx_session *sessi
     int x = sx_put(cv, 0, 0, SX_STYLE_LABEL, "query ");
 
     x += sx_put(cv, x, 0, SX_STYLE_TEXT, sx_position_text(text, session, r->query_a));
-    x += sx_put(cv, x, 0, SX_STYLE_LABEL, masked ? " masked, key " : ", key ");
+    x += sx_put(cv, x, 0, SX_STYLE_LABEL, masked && text[0] != '<' ? " masked, key " : ", key ");
     x += sx_put(cv, x, 0, SX_STYLE_TEXT, sx_position_text(text, session, r->key_a)) + 3;
     if (!r->b) {
         sx_put_cut(cv, x, 0, cv->w - x, SX_STYLE_DIM,
@@ -335,7 +336,7 @@ static void profile_col(const void *ctx, int col, char *buf, size_t size)
     if (at >= p->session->input.n)
         snprintf(buf, size, "–");
     else if (sx_is_protein(p->session))
-        snprintf(buf, size, "%.1s", p->session->input.tokens[at].text);
+        sx_residue_text(buf, size, &p->session->input, at);
     else
         snprintf(buf, size, "%u", (unsigned)at);
 }
@@ -534,6 +535,19 @@ static void ask_bands(size_t against, bool profile, struct sx_emit *emit)
         sx_emit_line(emit, "band-table --against %zu%s", against, profile ? " --profile" : "");
 }
 
+/* A cursor that nobody has moved yet goes to the head that reads the key out. */
+static void arrive(struct bands_state *state, const struct sx_session *session,
+                   struct sx_emit *emit)
+{
+    const struct sx_selection *at = &session->selection;
+    const struct sx_band_table t = table_of(state, session);
+
+    state->arrived = true;
+    if (at->layer == 0 && at->head == 0 && at->band == 0 && t.n_readers > 0)
+        sx_emit_line(emit, "select --layer %zu --head %zu", t.reader[0] / t.result->n_heads,
+                     t.reader[0] % t.result->n_heads);
+}
+
 static void bands_need(struct sx_view *view, const struct sx_session *session, struct sx_emit *emit)
 {
     struct bands_state *state = view->state;
@@ -549,6 +563,8 @@ static void bands_need(struct sx_view *view, const struct sx_session *session, s
     if (sx_slot_wanted(session, data->state, data->serial) || !asked_alike(session) ||
         (profile && !data->profile && data->state != SX_STATE_FAILED))
         ask_bands(against_of(session), profile, emit);
+    if (!state->arrived && bands_current(session))
+        arrive(state, session, emit);
 }
 
 /* --- requests -----------------------------------------------------------------------------------
@@ -560,13 +576,36 @@ static size_t stepped(size_t from, long by, size_t n)
     return to < 0 ? 0 : to >= (long)n ? n - 1 : (size_t)to;
 }
 
+/* A mask moves to where a residue can be read. */
+static bool can_be_masked(const struct sx_session *session, size_t token)
+{
+    const struct sx_input *input = &session->input;
+
+    return token < input->n && token != sx_selected_token(session) &&
+           !(sx_is_protein(session) &&
+             (input->masked[token] || input->tokens[token].text[0] == '<'));
+}
+
+/* The one nearest to the middle. */
+static size_t middle_residue(const struct sx_session *session)
+{
+    const size_t n = session->input.n, middle = n / 2;
+
+    for (size_t off = 0; off < n; off++) {
+        if (can_be_masked(session, middle + off))
+            return middle + off;
+        if (off <= middle && can_be_masked(session, middle - off))
+            return middle - off;
+    }
+    return middle;
+}
+
 /* "38": where B's mask stands; "none"; nothing: in the middle. */
 static void choose_against(const struct sx_view *view, const struct sx_session *session,
                            const char *text, struct sx_emit *emit)
 {
     const struct bands_state *state = view->state;
-    const size_t n = session->input.n;
-    size_t token = n / 2;
+    size_t token = middle_residue(session);
 
     if (strcmp(text, "none") == 0) {
         sx_emit_line(emit, "set --against none");
@@ -835,6 +874,16 @@ static void add_split(struct sx_value *row, const struct sx_band_split *s)
     sx_row_real(row, "coupling", s->coupling);
 }
 
+/* Of the sum of the sizes of the head's bands. */
+static double share_of(const struct sx_bands_result *r, size_t head_at_band_0, size_t band)
+{
+    double all = 0;
+
+    for (size_t b = 0; b < r->n_bands; b++)
+        all += fabs(r->a[head_at_band_0 + b].score);
+    return all > 0 ? r->a[head_at_band_0 + band].score / all : 0;
+}
+
 static void add_head_rows(struct sx_value *rows, const struct sx_bands_result *r, size_t layer,
                           size_t head)
 {
@@ -846,6 +895,7 @@ static void add_head_rows(struct sx_value *rows, const struct sx_bands_result *r
         sx_value_set(row, "band", sx_value_int((int64_t)b));
         sx_row_real(row, "period", isfinite(r->period[b]) ? r->period[b] : NAN);
         add_condition(row, &r->a[at], "");
+        sx_row_real(row, "share", share_of(r, at - b, b));
         if (r->b)
             add_condition(row, &r->b[at], "_b");
         if (r->split)
@@ -907,26 +957,26 @@ static void bands_line(const struct sx_view *view, const struct sx_session *sess
 }
 
 static const struct sx_key_binding keys[] = {
+    {"bands", "b", "ask-against", "condition B",
+     "Where the mask stands in B; nothing: in the middle; none: A alone.", "Bands"},
+    {"bands", "Enter", "open", "head", "The head that does most in this cell, in full.", "Bands"},
+    {"bands", "w", "group", "heads", "Which heads are summed: readout, all, one.", "Bands"},
     {"bands", "t", "term-total", "total", "The change of the score from A to B.", "Terms"},
-    {"bands", "n", "term-query-norm", "norm", "What the norm of the query changes.", "Terms"},
-    {"bands", "K", "term-key-norm", NULL, "What the norm of the key changes.", "Terms"},
     {"bands", "d", "term-direction", "direction", "What the angle between them changes.", "Terms"},
     {"bands", "c", "term-content", "content", "Of the direction: the angle before rotation.",
      "Terms"},
     {"bands", "p", "term-position", "position", "Of the direction: the rotation.", "Terms"},
+    {"bands", "n", "term-query-norm", "norm", "What the norm of the query changes.", "Terms"},
+    {"bands", "K", "term-key-norm", NULL, "What the norm of the key changes.", "Terms"},
     {"bands", "u", "term-coupling", NULL,
      "How much norm and direction act together: interaction over all one-at-a-time parts.",
      "Terms"},
-    {"bands", "w", "group", "heads", "Which heads are summed: readout, all, one.", "Bands"},
     {"bands", "v", "show", "A/B/B-A", "The change, the score in A, in B, or both.", "Bands"},
-    {"bands", "b", "ask-against", "condition B",
-     "Where the mask stands in B; nothing: in the middle; none: A alone.", "Bands"},
     {"bands", "x", "knock-out", "knock out", "The head without this band.", "Bands"},
-    {"bands", "Enter", "open", "head", "The head that does most in this cell, in full.", "Bands"},
-    {"bands", "H", "heads", NULL, "The heads of this layer instead of the layers.", "Bands"},
     {"bands", "P", "profile", "profile", "The bands along all positions of the query.", "Bands"},
     {"bands", "o", "sort", "sort", "Rows by their effect, or in order.", "Bands"},
     {"bands", "r", "pin", "pin", "Keep this cell to compare with others; or ask again.", "Bands"},
+    {"bands", "H", "heads", NULL, "The heads of this layer instead of the layers.", "Bands"},
     {"bands", "]", "other-next", NULL, "The next head; where heads are rows: the next layer.",
      "Bands"},
     {"bands", "[", "other-previous", NULL, "The head before; where heads are rows: the layer.",

@@ -176,7 +176,7 @@ static void map_col(const void *context, int col, char *buf, size_t size)
     const char *text = ctx->session->input.tokens[col].text;
 
     if (sx_is_protein(ctx->session))
-        snprintf(buf, size, "%.1s", text);
+        sx_residue_text(buf, size, &ctx->session->input, (size_t)col);
     else
         sx_middle_cut(buf, size, text + (text[0] == ' ' && text[1] != '\0'), ctx->cell - 1);
 }
