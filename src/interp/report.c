@@ -166,6 +166,25 @@ static enum sx_status measure(struct sx_study *study, size_t protein, struct sx_
 /* --- the claims ---------------------------------------------------------------------------------
  */
 
+/* A number that is the mean of the series of its name has one for the example protein too. */
+static void tell_example(struct sx_study *study, struct sx_report_number *number)
+{
+    for (size_t i = 0; i < study->n_series; i++) {
+        const double *values = study->series[i].value;
+        double sum = 0;
+        double n = 0;
+        if (strcmp(study->series[i].key, number->key) != 0)
+            continue;
+        for (size_t p = study->first; p < study->n; p++)
+            if (!isnan(values[p])) {
+                sum += values[p];
+                n++;
+            }
+        if (sum / n == number->x.value)
+            number->example = values[study->report->example];
+    }
+}
+
 static void conclude(struct sx_study *study)
 {
     static void (*const conclusions[SX_REPORT_CLAIMS])(struct sx_study *,
@@ -178,6 +197,8 @@ static void conclude(struct sx_study *study)
         claim->caveat = "";
         conclusions[i](study, claim);
         sx_claim_decide(claim);
+        for (size_t k = 0; k < claim->n_numbers; k++)
+            tell_example(study, &claim->numbers[k]);
     }
 }
 

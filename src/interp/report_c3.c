@@ -4,6 +4,7 @@
 
 #include "report_private.h"
 #include "sextant/base/alloc.h"
+#include "sextant/model/tokenizer.h"
 
 enum what {
     ROTATED,     /* readout heads inside get the query of residue 1, with its rotation */
@@ -124,6 +125,9 @@ enum sx_status sx_c3_measure(struct sx_study *study, const struct sx_sites *site
     for (size_t k = 0; k + 1 < L && status == SX_OK; k++)
         sx_study_add(study, "removed", 1, L - 1, 0, k,
                      probes.probe[N_WHAT + k].reading.centred - first->reading.centred);
+    if (status == SX_OK)
+        sx_study_set(study, "says_met_q_rotated",
+                     probes.probe[at[ROTATED]].reading.top == SX_ESM_M);
     sx_study_set(study, "gap", first->reading.centred - inside->reading.centred);
     sx_study_set(study, "p_inside", inside->reading.p);
     sx_study_set(study, "writers", writers(study, sites));
@@ -175,6 +179,9 @@ void sx_c3_conclude(struct sx_study *study, struct sx_report_claim *claim)
             sx_report_text(study, "attention of the readout heads to BOS: %s", words[i].label), "",
             sx_study_mean(study, words[i].attention));
     }
+    sx_claim_number(claim, "says_met_q_rotated",
+                    "proteins where M is most probable inside with the query of residue 1", "",
+                    sx_study_mean(study, "says_met_q_rotated"));
     sx_claim_number(claim, "writers",
                     "writers that carry the change of score (1 / sum of squared "
                     "shares)",

@@ -56,7 +56,8 @@ void sx_claim_number(struct sx_report_claim *claim, const char *key, const char 
                      const char *unit, struct sx_interval x)
 {
     SX_GROW(claim->numbers, claim->numbers_room, claim->n_numbers + 1);
-    claim->numbers[claim->n_numbers++] = (struct sx_report_number){key, label, unit, x};
+    claim->numbers[claim->n_numbers++] =
+        (struct sx_report_number){key, label, unit, x, (double)NAN};
 }
 
 void sx_claim_condition(struct sx_report_claim *claim, const char *text, struct sx_interval x,

@@ -112,7 +112,7 @@ static enum sx_status write_file(const struct report_job *r, const char *path,
     return SX_OK;
 }
 
-/* The example protein as --seq takes it, one residue masked; the caller frees. */
+/* The example protein as --seq takes it, one residue masked (0: none); the caller frees. */
 static char *sequence_of(const struct report_job *r, uint32_t masked)
 {
     const struct sx_report_protein *protein = &r->data.proteins[r->report.example];
@@ -139,6 +139,7 @@ static enum sx_status write_report(struct report_job *r, struct sx_error *err)
                                     .data = &r->data,
                                     .report = &r->report};
     SX_TRY(sx_folder_make(r->folder, err));
+    about.protein = sequence_of(r, 0);
     about.first = sequence_of(r, 1);
     about.inside = sequence_of(r, r->report.example_inside);
     sx_report_add_commands(&r->report, r->model, &about);
@@ -151,6 +152,7 @@ static enum sx_status write_report(struct report_job *r, struct sx_error *err)
     if (status == SX_OK)
         status = write_file(r, r->json_path, &text, err);
     sx_str_release(&text);
+    sx_free(about.protein);
     sx_free(about.first);
     sx_free(about.inside);
     sx_document_text(r->job->document, "out", r->folder);

@@ -52,8 +52,8 @@ static void knockouts(const struct lines *lines, size_t n_layers)
                       heads.data);
         sx_str_printf(&values, " --intervene v@layers=%zu,heads=%s,tokens=0=zero", l, heads.data);
     }
-    add(lines, 2, "sextant run %s --seq \"$FIRST\" --tokens 1 --json%s", lines->model, edges.data);
-    add(lines, 2, "sextant run %s --seq \"$FIRST\" --tokens 1 --json%s", lines->model, values.data);
+    add(lines, 2, "sextant run %s --seq \"$FIRST\" --tokens 1%s", lines->model, edges.data);
+    add(lines, 2, "sextant run %s --seq \"$FIRST\" --tokens 1%s", lines->model, values.data);
     sx_str_release(&edges);
     sx_str_release(&values);
     sx_str_release(&heads);
@@ -75,8 +75,8 @@ static void queries(const struct lines *lines, size_t n_layers)
                       " --intervene q.rot@layers=%zu,heads=%s,tokens=%u=set:q%zu.npz:q.rot", l,
                       heads.data, lines->inside, l);
     }
-    add(lines, 3, "sextant run %s --seq \"$INSIDE\" --tokens %u --json%s", lines->model,
-        lines->inside, patches.data);
+    add(lines, 3, "sextant run %s --seq \"$INSIDE\" --tokens %u%s", lines->model, lines->inside,
+        patches.data);
     sx_str_release(&patches);
     sx_str_release(&heads);
 }
@@ -93,20 +93,13 @@ static void of_heads(const struct lines *lines)
                 "sextant bands %s --seq \"$FIRST\" --layer %u --head %u --query 1 --key 0 "
                 "--against \"$INSIDE\"",
                 lines->model, layer, head);
-        add(lines, 8,
-            "sextant run %s --seq \"$FIRST\" --capture q.rot --layers %u --heads %u --tokens 1 "
-            "--out q%u_%u.npz",
-            lines->model, layer, head, layer, head);
-        add(lines, 8,
-            "sextant run %s --seq \"$INSIDE\" --tokens %u --json --intervene "
-            "q.rot@layers=%u,heads=%u,tokens=%u=set:q%u_%u.npz:q.rot",
-            lines->model, lines->inside, layer, head, lines->inside, layer, head);
     }
 }
 
 void sx_report_add_commands(struct sx_report *report, const struct sx_model *model,
                             const struct sx_report_about *about)
 {
+    static const char *const grids[] = {"qkv", "layer-band"};
     const size_t n_layers = (size_t)sx_model_info(model)->n_layers;
     struct sx_str quoted = SX_STR_INIT;
     struct sx_str data = SX_STR_INIT;
@@ -115,15 +108,21 @@ void sx_report_add_commands(struct sx_report *report, const struct sx_model *mod
     const struct lines lines = {report, quoted.data, (unsigned)report->example_inside};
 
     add(&lines, 1, "sextant predict %s --seq \"$FIRST\"", lines.model);
-    add(&lines, 1, "sextant positions %s --seq \"$FIRST\"", lines.model);
+    add(&lines, 1, "sextant positions %s --seq \"$PROTEIN\"", lines.model);
     add(&lines, 2, "sextant attribute %s --seq \"$FIRST\" --pos 1 --target M --against mean",
         lines.model);
+    add(&lines, 2, "sextant ablate %s --seq \"$FIRST\" --site bos-edge", lines.model);
     knockouts(&lines, n_layers);
     add(&lines, 3, "sextant predict %s --seq \"$INSIDE\"", lines.model);
     queries(&lines, n_layers);
     add(&lines, 4, "sextant attribute %s --seq \"$INSIDE\" --pos %u --target M --against mean",
         lines.model, lines.inside);
     of_heads(&lines);
+    for (size_t i = 0; i < sizeof grids / sizeof *grids; i++)
+        add(&lines, 8,
+            "sextant patch %s --clean \"$FIRST\" --corrupt \"$INSIDE\" --from-token 1 --rotated "
+            "--grid %s",
+            lines.model, grids[i]);
     add(&lines, 7, "sextant nterm %s --%s %s --crop %zu", lines.model,
         strcmp(about->format, "FASTA") == 0 ? "fasta" : "swissprot", data.data,
         about->options->max_length);

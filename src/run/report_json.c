@@ -79,6 +79,7 @@ static struct sx_value *claim_value(const struct sx_report_claim *claim)
         sx_document_text(one, "label", number->label);
         put_interval(one, &number->x);
         sx_document_text(one, "unit", number->unit);
+        sx_document_real(one, "example", number->example, "not a mean over proteins");
     }
     struct sx_value *grids = sx_value_set(map, "grids", sx_value_map());
     for (size_t i = 0; i < claim->n_grids; i++)
@@ -142,6 +143,7 @@ struct sx_value *sx_report_document(const struct sx_report_about *about)
     struct sx_value *example = sx_value_set(document, "example", sx_value_map());
     sx_document_text(example, "id", data_id(about));
     sx_document_int(example, "inside", about->report->example_inside);
+    sx_document_text(example, "sequence", about->protein);
     sx_document_text(example, "first_sequence", about->first);
     sx_document_text(example, "inside_sequence", about->inside);
     sx_document_text(document, "interval",

@@ -45,10 +45,15 @@ static void put_conditions(const struct sx_report_claim *claim, struct sx_str *o
 
 static void put_numbers(const struct sx_report_claim *claim, struct sx_str *out)
 {
-    sx_str_append(out, "\n| measured | mean | 95 % | n |\n|---|---:|---:|---:|\n");
+    sx_str_append(out, "\n| measured | mean | 95 % | n | one protein |\n"
+                       "|---|---:|---:|---:|---:|\n");
     for (size_t i = 0; i < claim->n_numbers; i++) {
-        sx_str_printf(out, "| %s | ", claim->numbers[i].label);
-        put_interval(&claim->numbers[i].x, claim->numbers[i].unit, out);
+        const struct sx_report_number *number = &claim->numbers[i];
+        sx_str_printf(out, "| %s | ", number->label);
+        put_interval(&number->x, number->unit, out);
+        sx_str_append(out, " | ");
+        if (isfinite(number->example))
+            put_number(number->example, out);
         sx_str_append(out, " |\n");
     }
 }
@@ -128,12 +133,13 @@ static void put_data(const struct sx_report_about *about, struct sx_str *out)
 
 static void put_example(const struct sx_report_about *about, struct sx_str *out)
 {
-    sx_str_printf(out,
-                  "\n## One protein\n\nThe commands below each claim give the numbers of one "
-                  "protein, %s; its interior residue is %u.\n\n```sh\nFIRST='%s'\nINSIDE='%s'\n"
-                  "```\n",
-                  about->data->proteins[about->report->example].id,
-                  (unsigned)about->report->example_inside, about->first, about->inside);
+    sx_str_printf(
+        out,
+        "\n## One protein\n\nThe commands below each claim give the numbers of one "
+        "protein, %s; its interior residue is %u.\n\n```sh\nPROTEIN='%s'\nFIRST='%s'\nINSIDE='%s'\n"
+        "```\n",
+        about->data->proteins[about->report->example].id, (unsigned)about->report->example_inside,
+        about->protein, about->first, about->inside);
 }
 
 static void put_heads(const struct sx_report *report, struct sx_str *out)

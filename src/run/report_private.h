@@ -35,7 +35,8 @@ struct sx_report_about {
     const char *fingerprint;
     const char *path, *format; /* of the data: "Swiss-Prot" or "FASTA" */
     const char *model_path;
-    char *first, *inside; /* the example protein with residue 1, or the interior one, masked */
+    /* The example protein: as it is, and with residue 1 or the interior one masked. */
+    char *protein, *first, *inside;
     const struct sx_report_options *options;
     const struct sx_report_data *data;
     const struct sx_report *report;

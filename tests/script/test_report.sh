@@ -57,11 +57,32 @@ cmp one/report.json two/report.json || fail 'an earlier report was touched'
 run_ok report esm2 --fasta f.fasta --out one --seed 2 --force
 cmp one/report.json three/report.json || fail '--force did not replace it'
 
-# The commands of a claim give its numbers for the example protein.
+# The commands of a claim give its numbers for the example protein, and all of them run.
+PROTEIN=$(json "$doc" .example.sequence)
 FIRST=$(json "$doc" .example.first_sequence)
+INSIDE=$(json "$doc" .example.inside_sequence)
+at=$(json "$doc" .example.inside)
+example() { json "$doc" ".claims.$1.numbers.$2.example"; }
+near() { # NUMBER NUMBER WHAT
+    awk -v a="$1" -v b="$2" 'BEGIN { d = a - b; exit !(d <= 1e-5 && d >= -1e-5) }' ||
+        fail "$3: $1, expected $2"
+}
 [[ $FIRST == '<mask>'* ]] || fail "the example begins with $FIRST"
 run_ok predict esm2 --seq "$FIRST" --json
-assert_eq 1 "$(json "$out" '.masks | length')"
+near "$(json "$out" '.masks[0].p20.M')" "$(example C1 p_met_first)" 'P(M) at residue 1'
+near "$(json "$out" '.masks[0].p33.M')" "$(example C1 p_met_first_of_33)" 'P(M) of 33'
+run_ok predict esm2 --seq "$INSIDE" --json
+near "$(json "$out" '.masks[0].p20.M')" "$(example C3 p_inside)" 'P(M) inside'
+run_ok attribute esm2 --seq "$INSIDE" --pos "$at" --target M --against mean --json
+near "$(json "$out" .groups.bos)" "$(example C4 bos_inside)" 'attribution to BOS'
+near "$(json "$out" .groups.mlp)" "$(example C4 mlp_inside)" 'attribution to MLPs'
+json "$doc" '.claims[].commands[]' >lines.txt
+[[ $(wc -l <lines.txt) -ge 15 ]] || fail 'few command lines'
+export PROTEIN FIRST INSIDE
+while read -r line; do
+    line=${line/#sextant/\"\$SEXTANT\"}
+    eval "$line" </dev/null >.line 2>&1 || fail "$line: $(cat .line)"
+done <lines.txt
 
 # Limits, proteins without M, and refusals.
 run_ok report esm2 --fasta f.fasta --out four --limit 9 --max-length 40 --json

@@ -44,6 +44,7 @@ struct sx_report_number {
     const char *label; /* for people */
     const char *unit;  /* "" for probabilities and shares */
     struct sx_interval x;
+    double example; /* of the example protein alone; NAN: not a mean over proteins */
 };
 
 struct sx_report_grid { /* means over the sequences; NAN: not measured */
