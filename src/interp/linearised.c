@@ -39,7 +39,7 @@ double sx_linearised_bytes(const struct sx_model_info *info, size_t n)
     const double D = (double)info->d_model;
     const double F = (double)info->d_mlp;
     const double floats = (double)info->n_heads * T * T + T * F + 2 * T;
-    const double doubles = 2 * D * D + 2 * D * F + T * T + 2 * T * F + 3 * T * D;
+    const double doubles = 2 * D * D + 2 * D * F + T * T + 2 * T * F + 4 * T * D;
     return floats * sizeof(float) + doubles * sizeof(double);
 }
 
