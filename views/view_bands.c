@@ -30,7 +30,7 @@ struct bands_state {
     bool arrived;    /* the cursor has been put on what is worth seeing first */
 };
 
-enum { ROW_LABEL = 11, SUM = 8, CELL_LEAST = 5, CELL_MOST = 7, TABLE_FOOT = 5 };
+enum { ROW_LABEL = 11, SUM = 8, CELL_LEAST = 5, CELL_MOST = 7, TABLE_FOOT = 5, TABLE_LEAST = 66 };
 
 /* --- what is there ------------------------------------------------------------------------------
  */
@@ -442,7 +442,7 @@ static void panes_of(const struct sx_view *view, const struct sx_session *sessio
     }
     const int detail = sx_layout_int(view, "detail", 30);
     const int table = 3 + ROW_LABEL + SUM + (int)r->n_bands * CELL_MOST;
-    const int wanted = both ? 2 * table : table;
+    const int wanted = (both ? 2 : 1) * (table > TABLE_LEAST ? table : TABLE_LEAST);
     pane[0].w = wanted < body.w - detail - 1 ? wanted : body.w - detail - 1;
     pane[1].x = pane[0].w + 1;
     pane[1].w = body.w - pane[1].x;
@@ -674,6 +674,8 @@ static bool mode_request(struct sx_view *view, const struct sx_session *session,
         state->mode = state->mode == SX_BANDS_PROFILE ? state->before : SX_BANDS_LAYERS;
     else if (strcmp(name, "group") == 0)
         state->group = (state->group + 1) % SX_GROUP_COUNT;
+    else if (strcmp(name, "show") == 0 && !session->bands.result.b)
+        sx_emit_line(emit, "message there is A alone: b chooses B");
     else if (strcmp(name, "show") == 0)
         state->show = (state->show + 1) % SHOWS;
     else if (strcmp(name, "sort") == 0)

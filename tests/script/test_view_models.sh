@@ -45,7 +45,7 @@ run_fail 1 info "$TMP/mixed/good/"
 assert_contains "$err" model.safetensors
 
 # Screens.
-for view in sequence lens attention contacts; do
+for view in sequence lens attention contacts bands head; do
     for size in 80x24 120x40 30x8 1x1; do
         run_ok view "$view" esm_v5 --seq 'MQIF<mask>KTLTGK' --size $size
         assert_out_lines "${size#*x}" "$view at $size"
@@ -83,5 +83,21 @@ run_ok view lens esm_v5 --do 'input MKTAY' --do 'lens --target K' --size 160x20
 assert_contains "$out" K
 run_ok view attention esm_v5 --do 'input MKTAY' --do 'attend --token 2' --do 'attention-map --layer 1 --head 0'
 run_ok view contacts esm_v5 --do 'input MKTAYIAK' --do 'contact-map'
+run_ok view bands esm_v5 --seq 'M<mask>TAYIAK' --token 2 --key 0 --do 'set --against 5' --do 'select --layer 1 --band 1' --do 'band-table --against 4 --profile' --do 'set --against 4' --do 'cmd' --size 180x40
+assert_contains "$out" 'A: mask at 2   B: mask at 4'
+assert_contains "$out" '--band 1 --against 4'
+run_ok view head esm_v5 --seq 'M<mask>TAYIAK' --token 2 --layer 1 --head 0 --target A --do 'set --bands-removed 2'
+assert_contains "$out" 'P(A)'
+assert_contains "$out" 'without band 1'
+run_fail 2 view bands esm_v5 --seq MKTAY --do 'set --against 9'
+run_fail 2 view bands esm_v5 --seq MKTAY --against nonsense
+run_fail 2 view bands esm_v5 --seq MKTAY --do 'select --band 4'
+
+# A view's rows are the numbers of the command.
+run_ok view bands esm_v5 --seq MKTAYIAK --token 3 --key 1 --against 5 --json
+json "$out" '[.rows[] | [.layer, .head, .band, .score, .qn, .content, .position, .share, .coupling]]' >"$TMP/rows"
+run_ok bands esm_v5 --seq MKTAYIAK --query 3 --key 1 --against 5 --json
+assert_eq "$(json "$out" '[.bands[] | [.layer, .head, .band, .score, .qn, .content, .position, .share, .coupling]]')" "$(cat "$TMP/rows")"
+
 run_fail 2 view sequence esm_v5 --do 'mask --token 0'
 run_fail 2 view sequence esm_v5 --do 'lens --target nonsense'

@@ -46,9 +46,13 @@ for size in 80x24 200x50; do
     measure lens "$size" scale lljk 400 "$TMP/esm2"
     measure attention "$size" looks jlk 400 "$TMP/esm2"
     measure contacts "$size" touches jllk 400 "$TMP/esm2"
+    measure bands "$size" scale jlkh 400 "$TMP/esm2"
+    measure head "$size" scale jlkh 400 "$TMP/esm2"
 done
 # Another scale repaints a heatmap.
 measure lens 200x50 scale vvv 12000 "$TMP/esm2"
 measure contacts 200x50 touches vv 12000 "$TMP/esm2"
+measure bands 200x50 scale wHP 12000 "$TMP/esm2"
+measure head 200x50 scale cczz 12000 "$TMP/esm2"
 measure features 200x50 ○○ G 8000 "$TMP/run"
 measure help 80x24 Everywhere jjkk 400 "$TMP/grid"
