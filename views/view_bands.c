@@ -27,7 +27,11 @@ struct bands_state {
     struct sx_heatmap_state table, other, profile;
     struct sx_band_pin pin;
     uint64_t serial; /* of the input that `pin` is of */
-    bool arrived;    /* the cursor has been put on what is worth seeing first */
+    /* Where the cursor has been put because nobody had moved it, and for which query and key. */
+    struct arrival {
+        bool made;
+        size_t layer, head, query, key;
+    } arrival;
 };
 
 enum { ROW_LABEL = 11, SUM = 8, CELL_LEAST = 5, CELL_MOST = 7, TABLE_FOOT = 5, TABLE_LEAST = 66 };
@@ -35,11 +39,30 @@ enum { ROW_LABEL = 11, SUM = 8, CELL_LEAST = 5, CELL_MOST = 7, TABLE_FOOT = 5, T
 /* --- what is there ------------------------------------------------------------------------------
  */
 
+/* A query of GPT-NeoX sees no key behind it. */
+static bool sees_key(const struct sx_session *session, size_t query)
+{
+    return sx_is_protein(session) || sx_selected_key(session) <= query;
+}
+
+/* B may be here: its query sees the key, and a mask takes the place of a residue. */
+static bool can_be_b(const struct sx_session *session, size_t token)
+{
+    const struct sx_input *input = &session->input;
+    const size_t query = sx_selected_token(session);
+
+    if (token >= input->n || token == query || !sees_key(session, token))
+        return false;
+    return !sx_is_protein(session) || !input->masked[query] ||
+           (!input->masked[token] &&
+            strchr("LAGVSERTIDPKQNFYMHWCXBUZO", input->tokens[token].text[0]));
+}
+
 /* Where B's mask stands, or B's query: SIZE_MAX without B. */
 static size_t against_of(const struct sx_session *session)
 {
     const size_t at = session->settings.against;
-    return at < session->input.n && at != sx_selected_token(session) ? at : SIZE_MAX;
+    return can_be_b(session, at) ? at : SIZE_MAX;
 }
 
 static bool asked_alike(const struct sx_session *session)
@@ -458,6 +481,12 @@ static void draw_notice(struct sx_canvas *cv, const struct sx_session *session)
     const struct sx_bands_data *data = &session->bands;
     struct sx_canvas body = sx_frame(cv, "layer × band", NULL, true);
 
+    if (!sees_key(session, sx_selected_token(session))) {
+        sx_slot_notice(&body, SX_STATE_EMPTY, NULL, "",
+                       "The query does not see this key, which stands behind it: e takes another "
+                       "key, } a later query.");
+        return;
+    }
     sx_result_notice(&body, session, asked_alike(session) ? data->state : SX_STATE_PENDING,
                      data->serial, &data->error, "scores of every layer and head in bands …");
 }
@@ -535,17 +564,25 @@ static void ask_bands(size_t against, bool profile, struct sx_emit *emit)
         sx_emit_line(emit, "band-table --against %zu%s", against, profile ? " --profile" : "");
 }
 
-/* A cursor that nobody has moved yet goes to the head that reads the key out. */
+/* A cursor that nobody has moved yet stands on the head that reads the key out. */
 static void arrive(struct bands_state *state, const struct sx_session *session,
                    struct sx_emit *emit)
 {
     const struct sx_selection *at = &session->selection;
+    const struct sx_bands_result *r = &session->bands.result;
+    const struct arrival last = state->arrival;
     const struct sx_band_table t = table_of(state, session);
 
-    state->arrived = true;
-    if (at->layer == 0 && at->head == 0 && at->band == 0 && t.n_readers > 0)
-        sx_emit_line(emit, "select --layer %zu --head %zu", t.reader[0] / t.result->n_heads,
-                     t.reader[0] % t.result->n_heads);
+    if (last.made && last.query == r->query_a && last.key == r->key_a)
+        return;
+    state->arrival = (struct arrival){true, at->layer, at->head, r->query_a, r->key_a};
+    if (t.n_readers == 0 || at->band != 0 || at->layer != last.layer || at->head != last.head)
+        return;
+    state->arrival.layer = t.reader[0] / r->n_heads;
+    state->arrival.head = t.reader[0] % r->n_heads;
+    if (at->layer != state->arrival.layer || at->head != state->arrival.head)
+        sx_emit_line(emit, "select --layer %zu --head %zu", state->arrival.layer,
+                     state->arrival.head);
 }
 
 static void bands_need(struct sx_view *view, const struct sx_session *session, struct sx_emit *emit)
@@ -560,10 +597,12 @@ static void bands_need(struct sx_view *view, const struct sx_session *session, s
         state->pin.set = false;
     }
     const bool profile = state->mode == SX_BANDS_PROFILE || profile_unasked(view, session);
+    if (!sees_key(session, sx_selected_token(session)))
+        return; /* the screen says so */
     if (sx_slot_wanted(session, data->state, data->serial) || !asked_alike(session) ||
         (profile && !data->profile && data->state != SX_STATE_FAILED))
         ask_bands(against_of(session), profile, emit);
-    if (!state->arrived && bands_current(session))
+    if (bands_current(session))
         arrive(state, session, emit);
 }
 
@@ -576,25 +615,15 @@ static size_t stepped(size_t from, long by, size_t n)
     return to < 0 ? 0 : to >= (long)n ? n - 1 : (size_t)to;
 }
 
-/* A mask moves to where a residue can be read. */
-static bool can_be_masked(const struct sx_session *session, size_t token)
-{
-    const struct sx_input *input = &session->input;
-
-    return token < input->n && token != sx_selected_token(session) &&
-           !(sx_is_protein(session) &&
-             (input->masked[token] || input->tokens[token].text[0] == '<'));
-}
-
 /* The one nearest to the middle. */
 static size_t middle_residue(const struct sx_session *session)
 {
     const size_t n = session->input.n, middle = n / 2;
 
     for (size_t off = 0; off < n; off++) {
-        if (can_be_masked(session, middle + off))
+        if (can_be_b(session, middle + off))
             return middle + off;
-        if (off <= middle && can_be_masked(session, middle - off))
+        if (off <= middle && can_be_b(session, middle - off))
             return middle - off;
     }
     return middle;
@@ -613,8 +642,10 @@ static void choose_against(const struct sx_view *view, const struct sx_session *
     }
     if (*text && !sx_token_of_text(session, text, &token, emit))
         return;
-    if (token == sx_selected_token(session)) {
-        sx_emit_line(emit, "message B must be another position than A, which is %zu", token);
+    if (!can_be_b(session, token)) {
+        sx_emit_line(emit, "message B cannot be %zu: it must be %s", token,
+                     sx_is_protein(session) ? "another residue than that of A"
+                                            : "another token than that of A, not before the key");
         return;
     }
     sx_emit_line(emit, "set --against %zu", token);
@@ -770,9 +801,10 @@ static bool table_request(struct sx_view *view, const struct sx_session *session
     return true;
 }
 
-static bool profile_request(struct bands_state *state, const struct sx_session *session,
+static bool profile_request(struct sx_view *view, const struct sx_session *session,
                             const struct sx_view_request *request, struct sx_emit *emit)
 {
+    struct bands_state *state = view->state;
     const struct sx_band_table t = table_of(state, session);
     const struct profile p = {&t, session};
     int row, col;
@@ -784,8 +816,7 @@ static bool profile_request(struct bands_state *state, const struct sx_session *
         char text[24];
         const int at = state->profile.col;
         snprintf(text, sizeof text, "%u", (unsigned)t.result->profile_at[at < map.cols ? at : 0]);
-        if (t.result->profile_at[at < map.cols ? at : 0] != sx_selected_token(session))
-            sx_emit_line(emit, "set --against %s", text);
+        choose_against(view, session, text, emit);
         return true;
     }
     if (strcmp(request->name, "click") == 0) {
@@ -834,7 +865,7 @@ static bool bands_request(struct sx_view *view, const struct sx_session *session
                 head_request(state, session, request->name, emit) ||
                 step_request(state, session, request, emit) ||
                 (bands_current(session) &&
-                 (state->mode == SX_BANDS_PROFILE ? profile_request(state, session, request, emit)
+                 (state->mode == SX_BANDS_PROFILE ? profile_request(view, session, request, emit)
                                                   : table_request(view, session, request, emit)));
     emit->dirty |= taken;
     if (state->mode != before)

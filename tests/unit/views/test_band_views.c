@@ -173,6 +173,48 @@ Test(band_views_need, follows_query_key_and_condition)
     stage_free(stage);
 }
 
+Test(band_views_need, a_cursor_nobody_moved_goes_to_a_readout_head)
+{
+    struct stage *stage = protein_stage("bands", 80, 24);
+    struct sx_session *session = &stage->fake.session;
+
+    session->selection.layer = session->selection.head = session->selection.band = 0;
+    stage_need(stage);
+    expect_lines(stage, "select --layer 5 --head 5");
+    session->selection.layer = session->selection.head = 5;
+    stage_need(stage);
+    expect_lines(stage, "");
+    store.readout[4 * 8 + 1] = 9; /* of another query */
+    session->selection.token = session->bands.result.query_a = 20;
+    stage_need(stage);
+    expect_lines(stage, "select --layer 4 --head 1");
+    session->selection.head = 2; /* moved */
+    store.readout[3] = 99;
+    session->selection.token = session->bands.result.query_a = 21;
+    stage_need(stage);
+    expect_lines(stage, "");
+    stage_free(stage);
+}
+
+Test(band_views_need, what_cannot_be_asked_is_not)
+{
+    struct stage *stage = text_stage("bands", 80, 24);
+    struct sx_session *session = &stage->fake.session;
+
+    session->selection.key = 9; /* behind query 6 */
+    stage_need(stage);
+    expect_lines(stage, "");
+    stage_golden(stage, "bands-unseen", 80, 24);
+    session->selection.key = 3;
+    session->settings.against = 2; /* before the key */
+    stage_need(stage);
+    expect_lines(stage, "");
+    session->settings.against = 9;
+    stage_need(stage);
+    expect_lines(stage, "band-table --against 9");
+    stage_free(stage);
+}
+
 Test(band_views_need, head_follows_layer_head_and_bands)
 {
     struct stage *stage = protein_stage("head", 80, 24);
@@ -227,14 +269,16 @@ Test(band_views_request, bands)
     expect_lines(stage, "select --layer 4 --head 4 --band 2 | view head");
     press(stage, "knock-out");
     expect_lines(stage, "select --layer 4 --head 4 --band 2 | set --bands-removed 4 | view head");
-    cr_assert(stage_ask(stage, "ask-against", 0, "20"));
-    expect_lines(stage, "set --against 20");
+    cr_assert(stage_ask(stage, "ask-against", 0, "21"));
+    expect_lines(stage, "set --against 21");
     cr_assert(stage_ask(stage, "ask-against", 0, ""));
     expect_lines(stage, "set --against 39");
     cr_assert(stage_ask(stage, "ask-against", 0, "none"));
     expect_lines(stage, "set --against none");
     cr_assert(stage_ask(stage, "ask-against", 0, "1"));
-    expect_lines(stage, "message B must be another position than A, which is 1");
+    expect_lines(stage, "message B cannot be 1: it must be another residue than that of A");
+    cr_assert(stage_ask(stage, "ask-against", 0, "0")); /* no mask in the place of <cls> */
+    expect_lines(stage, "message B cannot be 0: it must be another residue than that of A");
     cr_assert(stage_ask(stage, "ask-key", 0, "17"));
     expect_lines(stage, "select --key 17");
     press(stage, "query-next");
@@ -251,8 +295,8 @@ Test(band_views_request, bands)
     press(stage, "mark");
     expect_lines(stage, "set --against 6");
     session->bands.other = (char *)(uintptr_t) "MKT"; /* of another sequence: P asks on purpose */
-    cr_assert(stage_ask(stage, "ask-against", 0, "20"));
-    expect_lines(stage, "set --against 20 | band-table --against 20 --profile");
+    cr_assert(stage_ask(stage, "ask-against", 0, "21"));
+    expect_lines(stage, "set --against 21 | band-table --against 21 --profile");
     stage_free(stage);
 }
 
