@@ -365,6 +365,21 @@ static const struct sx_param compose_params[] = {
     ROPE_PARAM,
     MEMORY_PARAM,
 };
+static const struct sx_param heads_params[] = {
+    MODEL_PARAM,
+    SEQ_PARAM,
+    FASTA_PARAM,
+    PROMPT_PARAM,
+    IDS_PARAM,
+    NUMBER("query", SX_PARAM_INT, 0, MAX_INDEX, NULL,
+           "token that looks; default: the first <mask>, GPT-NeoX the last token"),
+    NUMBER("key", SX_PARAM_INT, 0, MAX_INDEX, "0", "token that is read; 0: <cls>"),
+    TARGET_PARAM,
+    AGAINST_PARAM,
+    NUMBER("profile", SX_PARAM_INT, 0, 100000, "64", "positions of the layer-0 profile; 0: none"),
+    ROPE_PARAM,
+    MEMORY_PARAM,
+};
 static const struct sx_param generate_params[] = {
     MODEL_PARAM,
     PROMPT_PARAM,
@@ -932,6 +947,24 @@ static const struct sx_command table[] = {
         .flags = CLI | PROMPT | SX_CMD_TABLE,
         .run = sx_cmd_positions_run,
         .print = sx_cmd_positions_print,
+    },
+    {
+        .name = "heads",
+        .group = "Models",
+        .help = "every head's QK and OV circuits from the weights; which heads read a token out",
+        .details =
+            "Singular values of Wv Wo and Wq Wk of each head. ESM-2: layer0_mask_to_bos, the "
+            "score that a mask at each position gives <cls> in layer 0, which no context can "
+            "change. With a sequence, for each head: attention query→key, readout (what it "
+            "would write towards the target at full attention to the key; residues: towards "
+            "each of the 20), writes (attention times readout), and the score in four terms, "
+            "weight or bias of the query by weight or bias of the key.",
+        .example = "sextant heads MODEL --seq '<mask>KTVRQERLK' --target M",
+        PARAMS(heads_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = CLI | PROMPT | SX_CMD_TABLE,
+        .run = sx_cmd_heads_run,
+        .print = sx_cmd_heads_print,
     },
     {
         .name = "nterm",

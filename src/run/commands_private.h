@@ -153,6 +153,10 @@ SX_PREPARE(attribution);
 SX_RUN(attribution);
 SX_APPLY(attribution);
 
+/* commands_heads.c */
+SX_RUN(heads);
+SX_PRINT(heads);
+
 /* commands_compose.c */
 SX_RUN(compose);
 SX_PRINT(compose);
