@@ -163,6 +163,9 @@ static void draw_quarters(struct sx_canvas *cv, int x, int y, const int level[QU
     lo = lo < 0 ? 0 : lo;
     const struct sx_rgb bright = sx_ramp_heat(hi / 9.0), dark = sx_ramp_heat(lo / 9.0);
     sx_put_rgb(cv, x, y, quadrant(bits), &bright, &dark);
+    struct sx_cell *cell = sx_canvas_cell(cv, x, y);
+    if (cell) /* for fit */
+        cell->style = (uint8_t)level_style(hi);
 }
 
 static void draw_cell(struct sx_canvas *cv, const struct sx_matrix_map *map, const struct grid *g,
@@ -182,6 +185,39 @@ static void draw_cell(struct sx_canvas *cv, const struct sx_matrix_map *map, con
             map, block_max(map, row + (q / 2 ? low : 0), q / 2 && low ? g->rows - low : high,
                            col + (q % 2 ? right : 0), q % 2 && right ? g->cols - right : wide));
     draw_quarters(cv, x, y, level);
+}
+
+/* What is drawn, without its quarters and without colours below `lit`. */
+static void simplify(struct sx_canvas *cv, struct sx_rect cells, int lit)
+{
+    for (int y = cells.y; y < cells.y + cells.h; y++)
+        for (int x = cells.x; x < cells.x + cells.w; x++) {
+            struct sx_cell *cell = sx_canvas_cell(cv, x, y);
+            const int level = cell ? cell->style - SX_STYLE_HEAT_0 : -1;
+            if (level < 0 || level >= SX_HEAT_LEVELS)
+                continue;
+            if (cell->flags)
+                draw_even(cv, x, y, 1, level);
+            if (!sx_heat_lit(level, false, lit))
+                sx_put_char(cv, x, y, SX_STYLE_TEXT, sx_glyph_ramp(level));
+        }
+}
+
+/* Noise has no two cells alike: then only the strongest keep their colours. Returns from which
+ * level on. */
+static int fit(struct sx_canvas *cv, struct sx_rect cells)
+{
+    const size_t budget = sx_heat_budget(cv, cells);
+
+    if (sx_heat_wire(cv, cells) <= budget)
+        return 0;
+    for (int lit = 0; lit < SX_HEAT_UNLIT; lit++) {
+        simplify(cv, cells, lit);
+        if (sx_heat_wire(cv, cells) <= budget)
+            return lit;
+    }
+    simplify(cv, cells, SX_HEAT_UNLIT);
+    return SX_HEAT_UNLIT;
 }
 
 /* Numbers along the axes: the cursor's, and one every so many. */
@@ -293,6 +329,9 @@ void sx_matrix_map_draw(struct sx_canvas *cv, const struct sx_matrix_map *map,
         for (int c = 0; c < g.w; c++)
             draw_cell(cv, map, &g, g.x0 + c * g.cell_w, g.y0 + r, state->top + (size_t)r * g.rows,
                       state->left + (size_t)c * g.cols);
+    const struct sx_rect cells = {g.x0, g.y0, state->area_w, state->area_h};
+    state->lit = fit(cv, cells);
+    sx_heat_spend(cv, cells);
     if (map->sums)
         draw_sums(cv, map, state, &g);
     draw_axes(cv, map, state, &g);

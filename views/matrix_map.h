@@ -28,6 +28,7 @@ struct sx_matrix_map_state {
     /* Noted by the last draw: */
     int shown;          /* the zoom, never 0 */
     int area_w, area_h; /* columns and rows of the cells */
+    int lit;            /* of heatmap.h: what does not fit into a screen's bytes has glyphs */
 };
 
 void sx_matrix_map_draw(struct sx_canvas *cv, const struct sx_matrix_map *map,

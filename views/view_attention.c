@@ -398,8 +398,8 @@ static void draw_value(struct sx_canvas *cv, int y, const struct sx_session *ses
                 sx_position_text(a, session, state->pin),
                 (double)map->pattern[state->pin * map->n + key]);
     if (cv->w > 76)
-        sx_heat_scale(cv, cv->w - 36, y, 35, 0, state->map_hi, false,
-                      sx_heat_curve_name(curve_of(state->map_turns)));
+        sx_heat_scale_lit(cv, cv->w - 36, y, 35, 0, state->map_hi, false,
+                          sx_heat_curve_name(curve_of(state->map_turns)), state->map.lit);
 }
 
 static void draw_map(struct sx_canvas *cv, const struct sx_view *view,

@@ -194,7 +194,8 @@ static void draw_map(struct sx_canvas *cv, const struct sx_view *view,
     sx_putf(&body, x + 2, y, SX_STYLE_DIM, "%zu apart", i > j ? i - j : j - i);
     if (foot > 1) {
         x = 1 + sx_put(&body, 1, y + 1, SX_STYLE_LABEL, "scale ");
-        sx_heat_scale(&body, x, y + 1, 40, 0, 1, false, sx_heat_curve_name(map.curve));
+        sx_heat_scale_lit(&body, x, y + 1, 40, 0, 1, false, sx_heat_curve_name(map.curve),
+                          state->map.lit);
     }
 }
 

@@ -53,6 +53,7 @@ void sx_screen_clear(struct sx_screen *screen)
         screen->cells[i] = blank_cell;
     screen->cursor_set = false;
     screen->cursor_visible = false;
+    screen->heat_bytes = 0;
 }
 
 void sx_screen_copy(struct sx_screen *to, const struct sx_screen *from, struct sx_rect rect)

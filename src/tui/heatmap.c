@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "scroll.h"
@@ -66,24 +67,40 @@ static void level_glyphs(int level, bool diverging, char out[3])
     out[2] = '\0';
 }
 
-static bool coloured(const struct sx_canvas *cv)
+bool sx_heat_lit(int level, bool diverging, int lit)
 {
-    return sx_canvas_depth(cv) >= SX_DEPTH_256;
+    const int half = SX_DIV_LEVELS / 2;
+    return (diverging ? 2 * abs(level - half) : level) >= lit;
+}
+
+/* How a level is drawn. */
+struct paint {
+    enum sx_style style;
+    bool coloured; /* else a glyph says it */
+};
+
+static struct paint paint_of(const struct sx_canvas *cv, int level, bool diverging, int lit)
+{
+    struct paint paint = {SX_STYLE_TEXT, false};
+    if (!sx_heat_lit(level, diverging, lit))
+        return paint;
+    paint.style = (enum sx_style)((diverging ? SX_STYLE_DIV_0 : SX_STYLE_HEAT_0) + level);
+    paint.coloured = sx_canvas_depth(cv) >= SX_DEPTH_256;
+    return paint;
 }
 
 /* With colours the sign stands in the first cell of a run of negative ones only (`sign`): a
  * character needs a foreground at every change of level, which doubles the bytes of a repaint. */
 static void draw_level(struct sx_canvas *cv, int x, int y, int w, int level, bool diverging,
-                       bool sign)
+                       struct paint paint, bool sign)
 {
-    enum sx_style style = (enum sx_style)((diverging ? SX_STYLE_DIV_0 : SX_STYLE_HEAT_0) + level);
     char glyphs[3];
-    sx_fill(cv, (struct sx_rect){x, y, w, 1}, style, ' ');
-    if (!coloured(cv)) {
+    sx_fill(cv, (struct sx_rect){x, y, w, 1}, paint.style, ' ');
+    if (!paint.coloured) {
         level_glyphs(level, diverging, glyphs);
-        sx_put_len(cv, x, y, style, glyphs + (w < 2 ? 1 : 0), w < 2 ? 1 : 2);
+        sx_put_len(cv, x, y, paint.style, glyphs + (w < 2 ? 1 : 0), w < 2 ? 1 : 2);
     } else if (sign && diverging && level < SX_DIV_LEVELS / 2) {
-        sx_put_char(cv, x, y, style, '-');
+        sx_put_char(cv, x, y, paint.style, '-');
     }
 }
 
@@ -95,63 +112,66 @@ static int map_level(const struct sx_heatmap *map, double value)
                          false);
 }
 
-static void draw_word(struct sx_canvas *cv, const struct sx_heatmap *map, int x, int y, int row,
-                      int col, int level, bool sign)
+struct cell_at { /* a cell on its way to the canvas */
+    int x, y, row, col;
+    double value;
+    bool sign; /* of a run of negative cells it is the first */
+    int lit;
+};
+
+static void draw_word(struct sx_canvas *cv, const struct sx_heatmap *map, const struct cell_at *at,
+                      int level)
 {
     char text[64] = "";
-    int w = cell_width(map);
-    int at = coloured(cv) ? (map->diverging && sign) : 2;
-    enum sx_style style =
-        (enum sx_style)((map->diverging ? SX_STYLE_DIV_0 : SX_STYLE_HEAT_0) + level);
-    draw_level(cv, x, y, w, level, map->diverging, sign);
-    map->cell_text(map->ctx, row, col, text, sizeof text);
+    const int w = cell_width(map);
+    const struct paint paint = paint_of(cv, level, map->diverging, at->lit);
+    int x = paint.coloured ? (map->diverging && at->sign) : 2;
+    draw_level(cv, at->x, at->y, w, level, map->diverging, paint, at->sign);
+    map->cell_text(map->ctx, at->row, at->col, text, sizeof text);
     if (w == 3)
-        at = 2;
-    sx_put_cut(cv, x + at, y, w - at - (w > 6), style, text);
+        x = 2;
+    sx_put_cut(cv, at->x + x, at->y, w - x - (w > 6), paint.style, text);
 }
 
-static void draw_number(struct sx_canvas *cv, const struct sx_heatmap *map, int x, int y, int row,
-                        int col, double value)
+static void draw_number(struct sx_canvas *cv, const struct sx_heatmap *map,
+                        const struct cell_at *at)
 {
     char text[64] = "";
-    int w = cell_width(map);
+    const int w = cell_width(map);
     enum sx_style style = SX_STYLE_DIM;
-    if (!isnan(value)) {
-        style = (enum sx_style)((map->diverging ? SX_STYLE_DIV_0 : SX_STYLE_HEAT_0) +
-                                map_level(map, value));
-        sx_fill(cv, (struct sx_rect){x, y, w, 1}, style, ' ');
+    if (!isnan(at->value)) {
+        style = paint_of(cv, map_level(map, at->value), map->diverging, at->lit).style;
+        sx_fill(cv, (struct sx_rect){at->x, at->y, w, 1}, style, ' ');
     }
-    map->cell_text(map->ctx, row, col, text, sizeof text);
-    sx_put_right(cv, x, y, w - 1, style, text);
+    map->cell_text(map->ctx, at->row, at->col, text, sizeof text);
+    sx_put_right(cv, at->x, at->y, w - 1, style, text);
 }
 
-static void draw_cell(struct sx_canvas *cv, const struct sx_heatmap *map, int x, int y, int row,
-                      int col, double value, bool sign)
+static void draw_cell(struct sx_canvas *cv, const struct sx_heatmap *map, const struct cell_at *at)
 {
-    int w = cell_width(map);
+    const int w = cell_width(map);
     if (map->cell_text && map->numbers) {
-        draw_number(cv, map, x, y, row, col, value);
+        draw_number(cv, map, at);
         return;
     }
-    if (isnan(value)) {
-        sx_put_char(cv, x + w - 1, y, SX_STYLE_DIM, sx_glyph(cv, SX_GLYPH_ELLIPSIS));
+    if (isnan(at->value)) {
+        sx_put_char(cv, at->x + w - 1, at->y, SX_STYLE_DIM, sx_glyph(cv, SX_GLYPH_ELLIPSIS));
         return;
     }
-    int level = map_level(map, value);
+    const int level = map_level(map, at->value);
     if (map->cell_text && w > 2) {
-        draw_word(cv, map, x, y, row, col, level, sign);
+        draw_word(cv, map, at, level);
         return;
     }
+    const struct paint paint = paint_of(cv, level, map->diverging, at->lit);
     if (w < 4) {
-        draw_level(cv, x, y, w, level, map->diverging, sign);
+        draw_level(cv, at->x, at->y, w, level, map->diverging, paint, at->sign);
         return;
     }
     char text[32];
-    enum sx_style style =
-        (enum sx_style)((map->diverging ? SX_STYLE_DIV_0 : SX_STYLE_HEAT_0) + level);
-    sx_fill(cv, (struct sx_rect){x, y, w, 1}, style, ' ');
-    sx_number(text, sizeof text, value, sx_canvas_ascii(cv));
-    sx_put_right(cv, x, y, w - 1, style, text);
+    sx_fill(cv, (struct sx_rect){at->x, at->y, w, 1}, paint.style, ' ');
+    sx_number(text, sizeof text, at->value, sx_canvas_ascii(cv));
+    sx_put_right(cv, at->x, at->y, w - 1, paint.style, text);
 }
 
 struct parts {
@@ -240,6 +260,12 @@ static void draw_value(struct sx_canvas *cv, const struct sx_heatmap *map,
 void sx_heat_scale(struct sx_canvas *cv, int x, int y, int width, double lo, double hi,
                    bool diverging, const char *unit)
 {
+    sx_heat_scale_lit(cv, x, y, width, lo, hi, diverging, unit, 0);
+}
+
+void sx_heat_scale_lit(struct sx_canvas *cv, int x, int y, int width, double lo, double hi,
+                       bool diverging, const char *unit, int lit)
+{
     char end[32];
     int levels = diverging ? SX_DIV_LEVELS : SX_HEAT_LEVELS;
     if (diverging) {
@@ -251,24 +277,45 @@ void sx_heat_scale(struct sx_canvas *cv, int x, int y, int width, double lo, dou
     snprintf(end, sizeof end, "%.3g ", lo);
     int at = sx_put(&line, 0, 0, SX_STYLE_NUMBER, end);
     for (int i = 0; i < levels; i++, at += w)
-        draw_level(&line, at, 0, w, i, diverging, true);
+        draw_level(&line, at, 0, w, i, diverging, paint_of(cv, i, diverging, lit), true);
     snprintf(end, sizeof end, " %.3g", hi);
     at += sx_put(&line, at, 0, SX_STYLE_NUMBER, end);
     if (unit)
         sx_put(&line, at + 1, 0, SX_STYLE_UNIT, unit);
 }
 
-static void draw_cells(struct sx_canvas *cv, const struct sx_heatmap *map,
-                       const struct sx_heatmap_state *state, const struct parts *p, int r)
+static void draw_row(struct sx_canvas *cv, const struct sx_heatmap *map,
+                     const struct sx_heatmap_state *state, const struct parts *p, int r, int lit)
 {
-    int w = cell_width(map);
+    const int w = cell_width(map);
     bool negative = false;
     for (int c = 0; c < p->cols; c++) {
-        double value = map->value(map->ctx, state->top + r, state->left + c);
-        draw_cell(cv, map, p->x0 + c * w, p->y0 + r, state->top + r, state->left + c, value,
-                  !negative);
-        negative = sx_heat_level(value, map->lo, map->hi, true) < SX_DIV_LEVELS / 2;
+        const int row = state->top + r, col = state->left + c;
+        const struct cell_at at = {.x = p->x0 + c * w,
+                                   .y = p->y0 + r,
+                                   .row = row,
+                                   .col = col,
+                                   .value = map->value(map->ctx, row, col),
+                                   .sign = !negative,
+                                   .lit = lit};
+        draw_cell(cv, map, &at);
+        negative = sx_heat_level(at.value, map->lo, map->hi, true) < SX_DIV_LEVELS / 2;
     }
+}
+
+static struct sx_rect cells_of(const struct sx_heatmap *map, const struct parts *p)
+{
+    return (struct sx_rect){p->x0, p->y0, p->cols * cell_width(map), p->rows};
+}
+
+/* With colours from `lit` on; does that fit into what the map may send? */
+static bool draw_within(struct sx_canvas *cv, const struct sx_heatmap *map,
+                        const struct sx_heatmap_state *state, const struct parts *p, int lit)
+{
+    const struct sx_rect cells = cells_of(map, p);
+    for (int r = 0; r < p->rows; r++)
+        draw_row(cv, map, state, p, r, lit);
+    return lit == SX_HEAT_UNLIT || sx_heat_wire(cv, cells) <= sx_heat_budget(cv, cells);
 }
 
 void sx_heatmap_draw(struct sx_canvas *cv, const struct sx_heatmap *map,
@@ -286,8 +333,10 @@ void sx_heatmap_draw(struct sx_canvas *cv, const struct sx_heatmap *map,
                                   (size_t)state->page_cols, (size_t)map->cols);
     draw_labels(cv, map, state, &p);
     int w = cell_width(map);
-    for (int r = 0; r < p.rows; r++)
-        draw_cells(cv, map, state, &p, r);
+    state->lit = 0;
+    while (!draw_within(cv, map, state, &p, state->lit))
+        state->lit++;
+    sx_heat_spend(cv, cells_of(map, &p));
     int cx = p.x0 + (state->col - state->left) * w;
     int cy = p.y0 + state->row - state->top;
     if (p.rows > 0 && p.cols > 0) {
@@ -299,8 +348,9 @@ void sx_heatmap_draw(struct sx_canvas *cv, const struct sx_heatmap *map,
     if (p.foot >= 0) {
         draw_value(cv, map, state, p.foot);
         int at = sx_put(cv, 0, p.foot + 1, SX_STYLE_LABEL, "scale ");
-        sx_heat_scale(cv, at, p.foot + 1, cv->w - at, map->lo, map->hi, map->diverging,
-                      map->curve == SX_HEAT_LINEAR ? map->unit : sx_heat_curve_name(map->curve));
+        sx_heat_scale_lit(cv, at, p.foot + 1, cv->w - at, map->lo, map->hi, map->diverging,
+                          map->curve == SX_HEAT_LINEAR ? map->unit : sx_heat_curve_name(map->curve),
+                          state->lit);
     }
 }
 

@@ -2,7 +2,9 @@
  *   make_tiny_model esm2|neox DIR        the model whose weights follow from a formula
  *   make_tiny_model neox-text DIR        GPT-NeoX with a tokenizer.json: random weights, a token a
  *                                        byte and <|endoftext|>
- *   make_tiny_model esm2-bare DIR        without the two heads */
+ *   make_tiny_model esm2-bare DIR        without the two heads
+ *   make_tiny_model esm2-noise DIR       random weights, large ones in queries and keys, so that
+ * the maps of attention are noise */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +57,15 @@ static void write_tokenizer(const char *folder)
     sx_str_release(&json);
 }
 
+static void make_noise(struct tiny_model *model)
+{
+    static const float more = 6;
+    for (size_t i = 0; i < model->n; i++)
+        if (tiny_has(model->tensors[i].name, ".query.weight"))
+            for (uint64_t v = 0; v < model->tensors[i].count; v++)
+                model->tensors[i].data[v] *= more;
+}
+
 int main(int argc, char **argv)
 {
     static const struct tiny_shape text_shape = {SX_MODEL_GPT_NEOX, 2, 32, 2, 128, 259, 2};
@@ -66,12 +77,15 @@ int main(int argc, char **argv)
     } else if (strcmp(kind, "esm2-bare") == 0) {
         model = tiny_golden(tiny_esm2_shape);
         options.no_lm_head = options.no_contact_head = true;
+    } else if (strcmp(kind, "esm2-noise") == 0) {
+        model = tiny_random(tiny_esm2_shape, 11);
+        make_noise(&model);
     } else if (strcmp(kind, "neox") == 0) {
         model = tiny_golden(tiny_neox_shape);
     } else if (strcmp(kind, "neox-text") == 0) {
         model = tiny_random(text_shape, 7);
     } else {
-        fprintf(stderr, "usage: make_tiny_model esm2|esm2-bare|neox|neox-text DIR\n");
+        fprintf(stderr, "usage: make_tiny_model esm2|esm2-bare|esm2-noise|neox|neox-text DIR\n");
         return 2;
     }
     if (mkdir(argv[2], 0777) && errno != EEXIST) {

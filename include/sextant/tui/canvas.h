@@ -8,6 +8,7 @@
 #define SEXTANT_TUI_CANVAS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "sextant/base/status.h"
@@ -40,6 +41,7 @@ struct sx_screen {
     int cursor_x, cursor_y; /* the hardware cursor, for screen readers */
     bool cursor_set;        /* false: park it at the bottom right */
     bool cursor_visible;    /* text is being typed there */
+    size_t heat_bytes;      /* what the maps of this picture send, see heatmap.h */
 };
 
 /* w, h below 1 count as 1, above 4096 as 4096. */

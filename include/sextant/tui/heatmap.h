@@ -1,6 +1,10 @@
 /* Matrices as colour: two columns a cell, at most 11 levels so that equal neighbours share their
  * attributes on the wire. Colour never stands alone: runs of negative cells begin with `-`,
- * and with 16 colours or none the density ramp and sign glyphs take over. */
+ * and with 16 colours or none the density ramp and sign glyphs take over.
+ *
+ * Noise, where hardly a cell equals its neighbour, would still send a change of colours a cell.
+ * A map has a budget of bytes; what does not fit into it keeps its colours for the strongest cells,
+ * and the others show their level as the character that they have without colours. */
 #ifndef SEXTANT_TUI_HEATMAP_H
 #define SEXTANT_TUI_HEATMAP_H
 
@@ -39,6 +43,7 @@ struct sx_heatmap {
 struct sx_heatmap_state {
     int row, col, top, left;
     int page_rows, page_cols; /* noted by the last draw */
+    int lit;                  /* noted by the last draw: see sx_heat_lit */
 };
 
 /* The last two rows are the exact value under the cursor and the scale (with room for more than
@@ -54,8 +59,23 @@ bool sx_heatmap_hit(const struct sx_heatmap *map, const struct sx_heatmap_state 
 int sx_heat_level(double value, double lo, double hi, bool diverging);
 enum sx_style sx_heat_style(double value, double lo, double hi, bool diverging);
 
-/* The scale alone on one line: lo [ramp] hi unit. */
+/* The scale alone on one line: lo [ramp] hi unit. `lit`: of the map it belongs to. */
 void sx_heat_scale(struct sx_canvas *cv, int x, int y, int width, double lo, double hi,
                    bool diverging, const char *unit);
+void sx_heat_scale_lit(struct sx_canvas *cv, int x, int y, int width, double lo, double hi,
+                       bool diverging, const char *unit, int lit);
+
+/* Is a cell of this level drawn in colours? `lit` is the strength from which on cells are: 0 (all)
+ * to SX_HEAT_UNLIT (none). */
+enum { SX_HEAT_UNLIT = SX_HEAT_LEVELS + 1 };
+bool sx_heat_lit(int level, bool diverging, int lit);
+
+/* Bytes that drawing these cells anew sends, about. */
+size_t sx_heat_wire(const struct sx_canvas *cv, struct sx_rect rect);
+/* What a map in `rect` may send, so that a screen of 200x50 stays below 12 KB (larger ones in
+ * proportion): most of what the maps before it in this picture have left. */
+size_t sx_heat_budget(const struct sx_canvas *cv, struct sx_rect rect);
+/* The map in `rect` is drawn: so much less for the next one. */
+void sx_heat_spend(struct sx_canvas *cv, struct sx_rect rect);
 
 #endif

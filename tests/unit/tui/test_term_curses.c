@@ -228,18 +228,39 @@ static double signed_value(const void *ctx, int row, int col)
     return attention(row, col, 8 * t) - attention(row, col, 8 * t + 30);
 }
 
-static void expect_heat_budget(bool diverging)
+/* No two neighbours alike. */
+static double noise(const void *ctx, int row, int col)
+{
+    uint32_t x = (uint32_t)(row * 4099 + col) * 2654435761u + (uint32_t) * (const double *)ctx;
+    x ^= x >> 15;
+    x *= 2246822519u;
+    x ^= x >> 13;
+    return x / 2147483648.0 - 1;
+}
+
+static void noise_text(const void *ctx, int row, int col, char *buf, size_t size)
+{
+    snprintf(buf, size, "%+.2f", noise(ctx, row, col));
+}
+
+typedef double value_of(const void *ctx, int row, int col);
+
+/* `width` of a cell; from 8 on with a word in each. */
+static void expect_heat_budget(const char *name, value_of *value, bool diverging, int width,
+                               const char *depth)
 {
     double t = 0;
     struct sx_heatmap map = {.rows = 48,
-                             .cols = 100,
-                             .value = diverging ? signed_value : map_value,
+                             .cols = 200 / width,
+                             .value = value,
                              .ctx = &t,
+                             .cell_width = width,
+                             .cell_text = width >= 8 ? noise_text : NULL,
                              .diverging = diverging,
                              .lo = -1,
                              .hi = 1};
     struct sx_heatmap_state state = {0};
-    struct sx_term *term = open_term("256", 200, 50);
+    struct sx_term *term = open_term(depth, 200, 50);
     struct sx_screen *screen = sx_screen_new(200, 50, sx_term_charset(term), sx_term_depth(term));
     struct sx_canvas cv = sx_canvas_of(screen);
     size_t most = 0;
@@ -250,21 +271,36 @@ static void expect_heat_budget(bool diverging)
         size_t n = count_output();
         most = n > most ? n : most;
     }
-    fprintf(stderr, "heatmap 200x50, %s: repaint <= %zu B\n",
-            diverging ? "diverging" : "sequential", most);
-    cr_expect_leq(most, 12 * 1024);
+    fprintf(stderr, "heatmap 200x50, %s, %s: repaint <= %zu B\n", name, depth, most);
+    cr_expect_leq(most, 12 * 1000);
     sx_screen_free(screen);
     sx_term_close(term);
 }
 
 Test(term_curses, heatmap_repaint_sequential)
 {
-    expect_heat_budget(false);
+    expect_heat_budget("sequential", map_value, false, 2, "256");
 }
 
 Test(term_curses, heatmap_repaint_diverging)
 {
-    expect_heat_budget(true);
+    expect_heat_budget("diverging", signed_value, true, 2, "256");
+}
+
+Test(term_curses, heatmap_repaint_noise)
+{
+    expect_heat_budget("noise", noise, false, 2, "256");
+    expect_heat_budget("noise", noise, false, 1, "256");
+    expect_heat_budget("noise", noise, false, 2, "16");
+    expect_heat_budget("noise", noise, false, 2, "never");
+}
+
+Test(term_curses, heatmap_repaint_noise_with_signs)
+{
+    expect_heat_budget("signed noise", noise, true, 2, "256");
+    expect_heat_budget("numbers", noise, true, 7, "256");
+    expect_heat_budget("words", noise, true, 8, "256");
+    expect_heat_budget("words", noise, true, 8, "16");
 }
 
 static struct sx_key next_key(struct sx_term *term)

@@ -499,3 +499,61 @@ Test(pager, search_and_scrolling)
     cr_expect_eq(s.top, 3);
     cr_expect_not(s.loose);
 }
+
+/* --- maps of noise ------------------------------------------------------------------------------
+ */
+
+static double noise(const void *ctx, int row, int col)
+{
+    uint32_t x = (uint32_t)(row * 4099 + col) * 2654435761u;
+    (void)ctx;
+    x ^= x >> 15;
+    x *= 2246822519u;
+    return (x >> 8) / 16777216.0;
+}
+
+Test(widgets, a_map_of_noise_keeps_colours_for_its_strongest_cells)
+{
+    const struct sx_heatmap map = {.rows = 40, .cols = 20, .value = noise, .lo = 0, .hi = 1};
+    struct sx_heatmap_state state = {0};
+    struct sx_screen *screen = sx_screen_new(200, 50, SX_CHARSET_UTF8, SX_DEPTH_256);
+    struct sx_canvas cv = sx_canvas_of(screen);
+    size_t lit = 0;
+
+    sx_heatmap_draw(&cv, &map, &state, false);
+    cr_assert_gt(state.lit, 5);
+    cr_assert_lt(state.lit, SX_HEAT_LEVELS, "some cells fit");
+    for (int row = 0; row < map.rows; row++)
+        for (int col = 0; col < map.cols; col++) {
+            const int level = sx_heat_level(noise(NULL, row, col), 0, 1, false);
+            const struct sx_cell *cell = sx_canvas_cell(&cv, 2 * col, row);
+            const bool strong = sx_heat_lit(level, false, state.lit);
+            lit += strong;
+            cr_expect_eq(cell->style, strong ? SX_STYLE_HEAT_0 + level : SX_STYLE_TEXT);
+            cr_expect_eq(cell->ch, strong ? ' ' : sx_glyph_ramp(level));
+        }
+    cr_expect_gt(lit, 50);
+    cr_expect_leq(sx_heat_wire(&cv, (struct sx_rect){0, 0, 40, 40}), 4800);
+    sx_screen_free(screen);
+}
+
+Test(widgets, maps_of_one_picture_share_their_bytes)
+{
+    struct sx_screen *screen = sx_screen_new(200, 50, SX_CHARSET_UTF8, SX_DEPTH_256);
+    struct sx_canvas cv = sx_canvas_of(screen);
+    const struct sx_heatmap map = {.rows = 40, .cols = 30, .value = noise, .lo = 0, .hi = 1};
+    size_t sum = 0;
+
+    for (int i = 0; i < 3; i++) {
+        struct sx_heatmap_state state = {0};
+        struct sx_canvas part = sx_canvas_sub(&cv, (struct sx_rect){66 * i, 0, 66, 44});
+        sx_heatmap_draw(&part, &map, &state, false);
+        cr_expect_gt(state.lit, 0);
+        sum += sx_heat_wire(&part, sx_canvas_rect(&part));
+    }
+    cr_expect_leq(sum, 12000, "%zu", sum);
+    cr_expect_gt(screen->heat_bytes, 7000);
+    sx_screen_clear(screen);
+    cr_expect_eq(screen->heat_bytes, 0);
+    sx_screen_free(screen);
+}
