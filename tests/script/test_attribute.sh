@@ -100,6 +100,33 @@ run_ok compose esm2-bare --ids $ids --layer 1 --head 1
 run_ok compose esm2 --ids $ids --layer 1 --head 1 --side value
 assert_lacks "$out" period
 
+# --- heads
+run_ok heads esm2 --json
+assert_eq '4 8 8' "$(json "$out" '"\(.heads | length) \(.heads[3].ov | length) \(.heads[0].qk | length)"')"
+near "$(json "$out" '.heads[0].ov[0]')" 1.7119564161448 1e-12 'largest singular value'
+assert_eq '1 2 64 4' "$(json "$out" '.layer0_mask_to_bos | "\(.first) \(.scores | length) \(.scores[0] | length) \(.bands[1] | length)"')"
+near "$(json "$out" '.layer0_mask_to_bos.scores[0][0]')" 0.109678 1e-4 'profile at residue 1'
+near "$(json "$out" '.layer0_mask_to_bos.scores[0][3]')" 0.102794 1e-4 'profile at residue 4'
+assert_eq false "$(json "$out" '.heads[0] | has("readout")')"
+run_ok heads esm2 --ids $ids --json
+near "$(json "$out" '[.heads[3].score[]] | add')" -0.399041 2e-6 'four terms of the score'
+near "$(json "$out" '.heads[3].attention')" 0.075227 1e-6 attention
+assert_eq 20 "$(json "$out" '.heads[0].residues | length')"
+assert_eq true "$(json "$out" '.heads[2] | .residues.M == .readout')"
+writes=$(json "$out" '.heads[2].writes')
+run_ok attribute esm2 --ids $ids --json
+near "$writes" "$(json "$out" '.terms[] | select(.layer == 1 and .head == 0 and .source == "bos") | .value')" 1e-6 'what a head writes from <cls>'
+run_ok heads neox --ids 3,17,5,39,0,8 --query 4 --key 2 --json
+assert_eq '4 false' "$(json "$out" '"\(.heads | length) \(has("layer0_mask_to_bos"))"')"
+run_ok heads esm2-bare --csv
+assert_eq layer,head,ov_largest,ov_rank,qk_largest,qk_rank "$(head -1 <<<"$out")"
+run_ok heads esm2 --ids $ids
+assert_contains "$out" 'towards M'
+run_fail 2 heads esm2 --ids $ids --key 7
+run_fail 2 heads esm2 --ids $ids --query 7
+run_fail 2 heads esm2 --ids $ids --target QQ
+run_fail 2 heads neox --ids 3,17,5 --query 1 --key 2
+
 # --- refusals
 run_fail 2 attribute esm2 --ids $ids --target Q2
 assert_contains "$err" "'Q2' is no token"
@@ -130,3 +157,10 @@ assert_contains "$err" 'does not see'
 run attribute esm2 --seq "<mask>$(printf 'A%.0s' {1..3000})" --linearised --max-memory 0.01
 [[ $status -ne 0 ]] || fail 'more than the memory allowed'
 assert_contains "$err" '--max-memory'
+
+# --- in the explorer: the view asks, and a line asks for more
+run_ok view circuit esm2 --seq '<mask>KTVRQ' --size 120x40 --do 'attribution --linearised' --do 'composition --layer 1 --head 1 --side key'
+assert_contains "$out" 'L0 MLP'
+assert_contains "$out" residual
+run_ok view circuit neox-text --prompt 'the thing' --size 120x40
+assert_contains "$out" 'logit of'
