@@ -16,7 +16,7 @@ struct grid {
     sx_grid_fn *visit;
     void *context;
     struct sx_puts puts;
-    double source_metric;
+    double source_metric, plain;
     uint32_t *index;                       /* 0, 1, 2, …: choices of one are taken from it */
     struct sx_intervention *interventions; /* one a cell */
     struct sx_scan_cell *cells;            /* [n] */
@@ -346,12 +346,15 @@ static enum sx_status estimate_edges(struct grid *g, struct sx_runner *runner, s
 static void begin(struct grid *g)
 {
     struct sx_scan_result *result = g->result;
-    const double plain = result->ablation ? result->clean : result->corrupt;
+    /* Of a cell's precision, so that one without an effect shows none. */
+    const float plain = (float)g->plain, source = (float)g->source_metric;
+    result->clean = (double)(result->ablation ? plain : source);
+    result->corrupt = result->ablation ? (double)NAN : (double)plain;
     g->began = true;
     if (!result->ablation)
         result->normalised = fabs(result->clean - result->corrupt) >= TOO_SMALL;
     for (size_t i = 0; i < g->n_known; i++)
-        result->value[g->known[i]] = (float)plain;
+        result->value[g->known[i]] = plain;
     result->n_done += g->n_known;
     if (g->visit && g->n_known)
         g->visit(g->context, result, g->known, g->n_known);
@@ -389,9 +392,7 @@ static enum sx_status run_together(const struct grid *g, struct sx_runner *runne
 static enum sx_status run_grid(struct grid *g, struct sx_runner *runner, struct sx_task *task,
                                struct sx_error *err)
 {
-    struct sx_scan_result *result = g->result;
     SX_TRY(sx_puts_fill(&g->puts, runner, g->request, &g->source_metric, task, err));
-    result->clean = result->ablation ? NAN : g->source_metric;
     make_cells(g);
     SX_TRY(is_edge(g->request->site) ? estimate_edges(g, runner, task, err)
                                      : estimate_points(g, runner, task, err));
@@ -399,8 +400,9 @@ static enum sx_status run_grid(struct grid *g, struct sx_runner *runner, struct 
     if (limits.max_bytes) /* what is put is kept, too */
         limits.max_bytes -= g->puts.bytes < limits.max_bytes ? g->puts.bytes : limits.max_bytes - 1;
     SX_TRY(sx_scan_run(runner, &g->request->base, g->request->token, &g->request->metric, g->cells,
-                       g->n, &limits, result->ablation ? &result->clean : &result->corrupt, NULL,
-                       on_batch, g, task, err));
+                       g->n, &limits, &g->plain, NULL, on_batch, g, task, err));
+    if (!g->began)
+        begin(g);
     return run_together(g, runner, task, err);
 }
 
