@@ -86,7 +86,7 @@ run_ok view contacts esm_v5 --do 'input MKTAYIAK' --do 'contact-map'
 run_ok view bands esm_v5 --seq 'M<mask>TAYIAK' --token 2 --key 0 --do 'set --against 5' --do 'select --layer 1 --band 1' --do 'band-table --against 4 --profile' --do 'set --against 4' --do 'cmd' --size 180x40
 assert_contains "$out" 'A: mask at 2   B: mask at 4'
 assert_contains "$out" '--band 1 --against 4'
-run_ok view head esm_v5 --seq 'M<mask>TAYIAK' --token 2 --layer 1 --head 0 --target A --do 'set --bands-removed 2'
+run_ok view head esm_v5 --seq 'M<mask>TAYIAK' --token 2 --layer 1 --head 0 --target A --do 'set --bands-removed 2' --do 'head-bands --layer 1 --head 0 --removed 2'
 assert_contains "$out" 'P(A)'
 assert_contains "$out" 'without band 1'
 run_fail 2 view bands esm_v5 --seq MKTAY --do 'set --against 9'
