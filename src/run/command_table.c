@@ -130,6 +130,9 @@ static const struct sx_param card_params[] = {
     NUMBER("max-memory", SX_PARAM_REAL, 0.001, 65536, "2", "GiB: refuse what needs more")
 #define ROPE_PARAM                                                                                 \
     FLAG("rope-exact", "rotary frequencies by their formula, not as stored or rounded")
+#define RESULT_PARAMS                                                                              \
+    OPTION("out", SX_PARAM_PATH, "F.run.h5 or F.json: keep the answer and its command line"),      \
+        FORCE_PARAM
 #define FORCE_PARAM FLAG("force", "replace the file of --out when it is there")
 
 static const struct sx_param run_params[] = {
@@ -215,6 +218,7 @@ static const struct sx_param patch_params[] = {
     SCAN_PLACE_PARAMS,
     ROPE_PARAM,
     MEMORY_PARAM,
+    RESULT_PARAMS,
 };
 static const struct sx_param ablate_params[] = {
     MODEL_PARAM,
@@ -235,6 +239,7 @@ static const struct sx_param ablate_params[] = {
     SCAN_PLACE_PARAMS,
     ROPE_PARAM,
     MEMORY_PARAM,
+    RESULT_PARAMS,
 };
 static const struct sx_param patch_grid_params[] = {
     OPTION("corrupt", SX_PARAM_STRING, "the other sequence: the input's activations are put there"),
@@ -267,6 +272,7 @@ static const struct sx_param positions_params[] = {
     NUMBER("seed", SX_PARAM_INT, 0, 9e15, "0", "of what is drawn, and of the intervals"),
     ROPE_PARAM,
     MEMORY_PARAM,
+    RESULT_PARAMS,
 };
 static const struct sx_param nterm_params[] = {
     MODEL_PARAM,
@@ -287,6 +293,7 @@ static const struct sx_param nterm_params[] = {
            "in the second half"),
     ROPE_PARAM,
     MEMORY_PARAM,
+    RESULT_PARAMS,
 };
 #define TARGET_PARAM                                                                               \
     OPTION("target", SX_PARAM_STRING,                                                              \
@@ -322,6 +329,7 @@ static const struct sx_param bands_params[] = {
     FLAG("survey", "every pair of tokens: how much each band counts, in every head"),
     ROPE_PARAM,
     MEMORY_PARAM,
+    RESULT_PARAMS,
 };
 static const struct sx_param attribute_params[] = {
     MODEL_PARAM,
@@ -338,6 +346,7 @@ static const struct sx_param attribute_params[] = {
     FLAG("gradient", "cross-check: the head's true gradient; const is then what is left over"),
     ROPE_PARAM,
     MEMORY_PARAM,
+    RESULT_PARAMS,
 };
 static const struct sx_param compose_params[] = {
     MODEL_PARAM,
@@ -364,6 +373,7 @@ static const struct sx_param compose_params[] = {
     AGAINST_PARAM,
     ROPE_PARAM,
     MEMORY_PARAM,
+    RESULT_PARAMS,
 };
 static const struct sx_param heads_params[] = {
     MODEL_PARAM,
@@ -860,7 +870,7 @@ static const struct sx_command table[] = {
         .example = "sextant bands MODEL --seq MKTVRQERLK --query 1 --mask --against 5",
         PARAMS(bands_params),
         .lane = SX_LANE_COMPUTE,
-        .flags = CLI | PROMPT | SX_CMD_TABLE,
+        .flags = CLI | PROMPT | SX_CMD_TABLE | SX_CMD_RESULT,
         .run = sx_cmd_bands_run,
         .print = sx_cmd_bands_print,
     },
@@ -878,7 +888,7 @@ static const struct sx_command table[] = {
         .example = "sextant attribute MODEL --seq '<mask>KTVRQERLK' --pos 1 --target M",
         PARAMS(attribute_params),
         .lane = SX_LANE_COMPUTE,
-        .flags = CLI | PROMPT | SX_CMD_TABLE,
+        .flags = CLI | PROMPT | SX_CMD_TABLE | SX_CMD_RESULT,
         .run = sx_cmd_attribute_run,
         .print = sx_cmd_attribute_print,
     },
@@ -895,7 +905,7 @@ static const struct sx_command table[] = {
         .example = "sextant compose MODEL --seq '<mask>KTVRQERLK' --layer 4 --head 7",
         PARAMS(compose_params),
         .lane = SX_LANE_COMPUTE,
-        .flags = CLI | PROMPT | SX_CMD_TABLE,
+        .flags = CLI | PROMPT | SX_CMD_TABLE | SX_CMD_RESULT,
         .run = sx_cmd_compose_run,
         .print = sx_cmd_compose_print,
     },
@@ -914,7 +924,7 @@ static const struct sx_command table[] = {
         .example = "sextant patch MODEL --clean '<mask>KTV' --corrupt '<mask>AAV' --grid qkv",
         PARAMS(patch_params),
         .lane = SX_LANE_COMPUTE,
-        .flags = CLI | PROMPT | SX_CMD_TABLE,
+        .flags = CLI | PROMPT | SX_CMD_TABLE | SX_CMD_RESULT,
         .run = sx_cmd_patch_run,
         .print = sx_cmd_patch_print,
     },
@@ -931,7 +941,7 @@ static const struct sx_command table[] = {
         .example = "sextant ablate MODEL --seq '<mask>KTVRQERLK' --site bos-value --how zero",
         PARAMS(ablate_params),
         .lane = SX_LANE_COMPUTE,
-        .flags = CLI | PROMPT | SX_CMD_TABLE,
+        .flags = CLI | PROMPT | SX_CMD_TABLE | SX_CMD_RESULT,
         .run = sx_cmd_ablate_run,
         .print = sx_cmd_ablate_print,
     },
@@ -944,7 +954,7 @@ static const struct sx_command table[] = {
         .example = "sextant positions MODEL --fasta proteins.fasta --gap 0,1,4,16",
         PARAMS(positions_params),
         .lane = SX_LANE_COMPUTE,
-        .flags = CLI | PROMPT | SX_CMD_TABLE,
+        .flags = CLI | PROMPT | SX_CMD_TABLE | SX_CMD_RESULT,
         .run = sx_cmd_positions_run,
         .print = sx_cmd_positions_print,
     },
@@ -985,7 +995,7 @@ static const struct sx_command table[] = {
         .example = "sextant nterm MODEL --swissprot proteins.dat",
         PARAMS(nterm_params),
         .lane = SX_LANE_COMPUTE,
-        .flags = CLI | PROMPT | SX_CMD_TABLE,
+        .flags = CLI | PROMPT | SX_CMD_TABLE | SX_CMD_RESULT,
         .run = sx_cmd_nterm_run,
         .print = sx_cmd_nterm_print,
     },

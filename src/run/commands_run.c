@@ -14,6 +14,7 @@
 #include "sextant/base/alloc.h"
 #include "sextant/base/log.h"
 #include "sextant/model/names.h"
+#include "sextant/model/tokenizer.h"
 #include "text_file.h"
 
 static const uint64_t MAX_LOGIT_BYTES = 256 << 20; /* that a summary alone may cost */
@@ -451,6 +452,23 @@ static void add_context(const struct sx_ids *ids, const struct chosen *chosen,
                        sizeof *parts[i].list);
 }
 
+/* What a reader sees of the tokens, where the model's tokenizer is not at hand. */
+static void add_texts(const struct run *run, const struct sx_ids *ids, struct kept *kept)
+{
+    enum { TEXT = 16 };
+    const struct sx_tokenizer *tokenizer = sx_model_tokenizer(run->model);
+    char *texts = tokenizer ? sx_calloc_big(ids->n + 1, TEXT) : NULL;
+    if (!texts)
+        return;
+    for (size_t i = 0; i < ids->n; i++)
+        sx_token_label(tokenizer, ids->ids[i], texts + i * TEXT, TEXT);
+    kept->tensors[kept->n_tensors++] = (struct sx_tensor_out){.name = "token_texts",
+                                                              .dtype = SX_DTYPE_U8,
+                                                              .rank = 2,
+                                                              .shape = {ids->n, TEXT},
+                                                              .data = texts};
+}
+
 static struct sx_value *attributes_of(const struct run *run, const struct sx_model_input *input,
                                       float embed_scale)
 {
@@ -527,6 +545,7 @@ static enum sx_status write_kept(struct run *run, const struct sx_model_input *i
 {
     struct sx_value *about = attributes_of(run, input, scale);
     add_context(&input->ids, chosen, positions, kept);
+    add_texts(run, &input->ids, kept);
     const enum sx_status status =
         sx_run_file_add(run->file, kept->tensors, kept->n_tensors, about, err);
     kept->n_tensors = 0; /* taken */
@@ -603,16 +622,27 @@ static enum sx_status open_file(struct run *run, const char *path, struct sx_err
     struct sx_str texts = SX_STR_INIT;
     for (size_t i = 0; i < run->asked.n_specs; i++)
         sx_str_printf(&texts, "%s%s", i ? "\n" : "", run->asked.specs[i].text);
+    struct sx_str line = SX_STR_INIT;
+    sx_str_append(&line, "sextant ");
+    sx_command_format(run->job->command, run->job->args, &line);
     sx_document_int(about, "schema", 1);
     sx_document_text(about, "tool", "sextant " SX_VERSION);
     sx_document_text(about, "model", run->info->name);
     sx_document_text(about, "family", sx_model_family_name(run->info->family));
     sx_document_text(about, "fingerprint", fingerprint);
     sx_document_text(about, "interventions", texts.data);
+    sx_document_text(about, "kind", "run");
+    sx_document_text(about, "command", "run");
+    sx_document_text(about, "line", line.data);
+    sx_document_int(about, "layers", (int64_t)run->info->n_layers);
+    sx_document_int(about, "heads", (int64_t)run->info->n_heads);
+    sx_document_int(about, "d_model", (int64_t)run->info->d_model);
+    sx_document_int(about, "vocab", (int64_t)run->info->vocab);
     sx_document_int(about, "sequences", (int64_t)run->inputs.n);
     const enum sx_status status =
         sx_run_file_create(path, force, run->inputs.n, about, &run->file, err);
     sx_str_release(&texts);
+    sx_str_release(&line);
     sx_value_free(about);
     return status;
 }

@@ -8,6 +8,7 @@
 #include "document.h"
 #include "matrix.h"
 #include "model_describe.h"
+#include "result_file.h"
 #include "sextant/base/alloc.h"
 #include "sextant/io/h5.h"
 #include "sextant/io/tensor_write.h"
@@ -29,6 +30,8 @@ static enum sx_status describe_entry(const struct sx_entry *entry, struct sx_val
 {
     if (entry->kind == SX_ENTRY_MODEL)
         return sx_model_describe(entry->path, out, err);
+    if (entry->kind == SX_ENTRY_RUN)
+        return sx_run_describe(entry->path, out, err);
     struct sx_sae *sae = NULL;
     struct sx_sae_stats stats = {0};
     enum sx_status status = sx_sae_load(entry->path, &sae, err);
@@ -78,7 +81,8 @@ static enum sx_status info_entries(struct sx_job *job, const struct sx_workspace
         struct sx_value *described = NULL;
         struct sx_error why = entry->problem;
         SX_TRY(sx_task_step(&job->task, i, workspace->n_entries));
-        const bool ours = entry->kind == SX_ENTRY_SAE || entry->kind == SX_ENTRY_MODEL;
+        const bool ours = entry->kind == SX_ENTRY_SAE || entry->kind == SX_ENTRY_MODEL ||
+                          entry->kind == SX_ENTRY_RUN;
         if (ours && describe_entry(entry, &described, &why) == SX_OK) {
             sx_value_append(files, described);
             ++*read;

@@ -2,6 +2,7 @@
 #include "sextant/run/command.h"
 
 #include "document.h"
+#include "result_file.h"
 #include "sextant/base/alloc.h"
 
 void sx_job_init(struct sx_job *job, const struct sx_command *command, struct sx_value *take_args)
@@ -28,9 +29,16 @@ enum sx_status sx_job_run(struct sx_job *job, struct sx_error *err)
 {
     SX_ASSERT(job->command->run);
     struct sx_error why = {0};
-    job->status = sx_task_is_cancelled(&job->task) ? SX_CANCELLED : job->command->run(job, &why);
+    const bool keep =
+        (job->command->flags & SX_CMD_RESULT) && sx_value_get(job->args, "out") != NULL;
+    job->status = keep ? sx_result_file_check(job, &why) : SX_OK;
+    if (job->status == SX_OK)
+        job->status =
+            sx_task_is_cancelled(&job->task) ? SX_CANCELLED : job->command->run(job, &why);
     if (job->document)
         job->document = sx_document_finish(job->document);
+    if (job->status == SX_OK && keep && job->document)
+        job->status = sx_result_file_write(job, &why);
     if (job->status != SX_OK) {
         why.status = job->status;
         job->error = why;

@@ -50,6 +50,7 @@ enum sx_command_flags {
     SX_CMD_LINES = 512,    /* what it emits is its output: JSON lines, with or without --json */
     SX_CMD_SPEAK = 256,    /* people get the answer piece by piece: `run` emits maps with `text`
                               where there is an `emit`, and `print` serves the others */
+    SX_CMD_RESULT = 1024,  /* takes --out and --force: the document is kept there */
 };
 
 struct sx_job; /* see below */
