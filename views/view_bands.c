@@ -11,6 +11,7 @@
 #include "band_parts.h"
 #include "band_table.h"
 #include "model_parts.h"
+#include "sextant/interp/names.h"
 #include "sextant/tui/heatmap.h"
 #include "sextant/tui/layout.h"
 #include "sextant/tui/widgets.h"
@@ -985,8 +986,8 @@ static void bands_line(const struct sx_view *view, const struct sx_session *sess
     if (!bands_current(session) || !session->bands.line)
         return;
     const struct sx_band_table t = table_of(state, session);
-    sx_str_printf(out, "%s --layer %zu --head %zu", session->bands.line, t.layer,
-                  sx_band_strongest(&t, t.layer, band_at(session)));
+    sx_str_printf(out, "%s --layer %zu --head %zu --metric %s", session->bands.line, t.layer,
+                  sx_band_strongest(&t, t.layer, band_at(session)), sx_band_term_name(t.term));
 }
 
 static const struct sx_key_binding keys[] = {
@@ -1022,6 +1023,7 @@ static const struct sx_key_binding keys[] = {
     {"bands", "i", "ask-input", NULL, "Type another sequence or prompt.", "Bands"},
     {"bands", "C", ":copy line", NULL, "Copy the command line that gives this cell.", "Bands"},
     {"bands", "R", ":view jobs", NULL, "The run that made it.", "Bands"},
+    {"bands", "f", ":view circuit", NULL, "What writes the query of this head.", "Bands"},
     {"bands", "a", ":view attention", NULL, "The attention of this query.", "Bands"},
     {"bands", "s", ":view sequence", NULL, "The query in the sequence.", "Bands"},
 };

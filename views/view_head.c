@@ -750,6 +750,7 @@ static const struct sx_key_binding keys[] = {
     {"head", "e", "ask-query", "query", "Another query, by its number.", "Head"},
     {"head", "Enter", "open", NULL, "The attention of this query in all heads.", "Head"},
     {"head", "B", ":view bands", "bands", "All layers and heads in bands.", "Head"},
+    {"head", "f", ":view circuit", NULL, "What writes the query of this head.", "Head"},
     {"head", "i", "ask-input", NULL, "Type another sequence or prompt.", "Head"},
     {"head", "C", ":copy line", NULL, "Copy the command line that gives this head.", "Head"},
     {"head", "R", ":view jobs", NULL, "The run that made it.", "Head"},

@@ -99,5 +99,15 @@ json "$out" '[.rows[] | [.layer, .head, .band, .score, .qn, .content, .position,
 run_ok bands esm_v5 --seq MKTAYIAK --query 3 --key 1 --against 5 --json
 assert_eq "$(json "$out" '[.bands[] | [.layer, .head, .band, .score, .qn, .content, .position, .share, .coupling]]')" "$(cat "$TMP/rows")"
 
+run_ok view head esm_v5 --seq MKTAYIAK --token 3 --layer 1 --head 1 --json
+json "$out" '[.rows[] | select(.band == 2) | [.position, .score, .attention]]' >"$TMP/rows"
+run_ok bands esm_v5 --seq MKTAYIAK --query 3 --layer 1 --head 1 --along-keys --json
+assert_eq "$(json "$out" '[.keys[] | [.key, .band_2, .attention]]')" "$(cat "$TMP/rows")"
+# The line of a cell, said in a shell, gives the cell.
+run_ok view bands esm_v5 --seq MKTAYIAK --token 3 --key 1 --against 5 --layer 1 --head 1 --do 'copy line' --size 250x30
+line=$(grep -o 'bands [^ ]*esm_v5 .*' <<<"$out" | tail -n 1)
+eval "run_ok $line --json"
+assert_json "$out"
+
 run_fail 2 view sequence esm_v5 --do 'mask --token 0'
 run_fail 2 view sequence esm_v5 --do 'lens --target nonsense'

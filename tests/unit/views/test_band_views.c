@@ -520,7 +520,8 @@ Test(band_views_data, command_lines)
 
     press(stage, "heads");
     stage->view.ops->line(&stage->view, &stage->fake.session, &line);
-    cr_expect_str_eq(line.data, "sextant bands esm2-mini --query 1 --key 0 --layer 4 --head 3");
+    cr_expect_str_eq(line.data,
+                     "sextant bands esm2-mini --query 1 --key 0 --layer 4 --head 3 --metric total");
     sx_str_release(&line);
     stage->fake.session.bands.state = SX_STATE_PENDING;
     line = (struct sx_str)SX_STR_INIT;
