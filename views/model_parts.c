@@ -196,6 +196,8 @@ const char *sx_position_text(char buf[SX_POSITION_TEXT], const struct sx_session
         snprintf(buf, SX_POSITION_TEXT, "–");
     else if (!sx_is_protein(session))
         snprintf(buf, SX_POSITION_TEXT, "%zu \"%s\"", token, input->tokens[token].text);
+    else if (strcmp(input->tokens[token].text, "<mask>") == 0)
+        snprintf(buf, SX_POSITION_TEXT, "<mask>%zu", token);
     else if (input->tokens[token].text[0] == '<')
         snprintf(buf, SX_POSITION_TEXT, "%s", input->tokens[token].text);
     else

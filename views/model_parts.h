@@ -47,7 +47,7 @@ bool sx_token_of_text(const struct sx_session *session, const char *text, size_t
                       struct sx_emit *emit);
 
 enum { SX_POSITION_TEXT = 48 };
-/* "V17", "<cls>"; " the" 5. */
+/* "V17", "<cls>", "<mask>3" where it was typed; " the" 5. */
 const char *sx_position_text(char buf[SX_POSITION_TEXT], const struct sx_session *session,
                              size_t token);
 /* A token's text for one line: quoted where it is not a residue. */

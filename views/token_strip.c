@@ -100,7 +100,8 @@ static void draw_marks(struct sx_canvas *cv, const struct sx_strip *strip, size_
     const double part = part_of(strip, t);
     const int level = part > 0.02 ? 1 + (int)(part * 7.999) : 0; /* NAN: 0 */
 
-    if (strip->input->masked[t] && is_protein(strip)) {
+    /* What it was before; a mask that was typed was nothing. */
+    if (strip->input->masked[t] && is_protein(strip) && strip->input->tokens[t].text[0] != '<') {
         sx_put(cv, at.x, y, SX_STYLE_STRONG, strip->input->tokens[t].text);
         return;
     }
@@ -119,7 +120,7 @@ static void draw_token(struct sx_canvas *cv, const struct sx_strip *strip, size_
     const double part = part_of(strip, t);
     enum sx_style style = isnan(part) ? SX_STYLE_TEXT : sx_heat_style(part, 0, 1, false);
 
-    if (is_protein(strip) && text[0] == '<') {
+    if (is_protein(strip) && text[0] == '<' && !strip->input->masked[t]) {
         style = isnan(part) ? SX_STYLE_DIM : style;
         sx_put_char(cv, at.x, y, style, t == 0 ? '<' : '>');
     } else if (strip->input->masked[t]) {

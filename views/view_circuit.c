@@ -22,7 +22,7 @@
 #include "view_parts.h"
 
 enum { TERMS_PANE, PARTS_PANE };
-enum { MAX_BACK = 32, NAME_WIDTH = 10, MOST_SOURCES = 12 };
+enum { MAX_BACK = 32, NAME_WIDTH = 10, MOST_SOURCES = 6 };
 
 /* A head and the query that it was looked at for. */
 struct step {
@@ -340,10 +340,9 @@ static void term_cell(const void *context, size_t row, int column, struct sx_tab
         sx_bar_text(cell->buffer, sizeof cell->buffer, term->value / end, ctx->bar, ctx->ascii);
         cell->text = cell->buffer;
         cell->style = SX_STYLE_BAR;
-    } else if (column == COL_TOTAL) {
-        sx_signed_text(cell->buffer, sizeof cell->buffer, term->value, 7, ctx->ascii);
+    } else if (column == COL_TOTAL || column == COL_OWN) {
+        sx_rounded_text(cell->buffer, sizeof cell->buffer, part_of(term, column), 6, ctx->ascii);
         cell->text = cell->buffer;
-        cell->style = term->value == 0 ? SX_STYLE_DIM : SX_STYLE_NUMBER;
     } else {
         sx_cell_heat(cell, part_of(term, column), end, 7, ctx->ascii);
     }
@@ -465,7 +464,7 @@ static void draw_sources(struct sx_canvas *cv, int y, const struct terms_ctx *ct
         for (size_t t = 0; t < r->n; t++)
             if (fabs((double)row[t]) < below && (best == r->n || fabsf(row[t]) > fabsf(row[best])))
                 best = t;
-        if (best == r->n || row[best] == 0)
+        if (best == r->n || fabsf(row[best]) < 0.005f) /* it would show as .00 */
             return;
         below = fabs((double)row[best]);
         sx_position_text(here, ctx->session, best);
@@ -510,7 +509,7 @@ static struct terms_ctx terms_ctx_of(const struct circuit_state *state,
                                      const struct sx_session *session, int width, bool ascii)
 {
     int bar = width - 2 - 9 - 4 * 7 - 2 * 5;
-    bar = bar > 41 ? 41 : bar < 9 ? 9 : bar;
+    bar = bar > 25 ? 25 : bar < 9 ? 9 : bar;
     return (struct terms_ctx){state, session, ascii, bar};
 }
 
@@ -588,7 +587,7 @@ static void part_band(const void *context, int col, char *buf, size_t size)
 static void part_text(const void *context, int row, int col, char *buf, size_t size)
 {
     const struct parts_ctx *ctx = context;
-    sx_signed_text(buf, size, part_value(context, row, col), ctx->digits, ctx->ascii);
+    sx_rounded_text(buf, size, part_value(context, row, col), ctx->digits, ctx->ascii);
 }
 
 static const char *unit_of(const struct sx_composition_result *r)
@@ -601,7 +600,7 @@ static struct sx_heatmap parts_map(struct parts_ctx *ctx, int width)
     const int cols = (int)bands_shown(ctx->r) + 1;
     int cell = (width - NAME_WIDTH) / cols;
 
-    cell = cell >= 7 ? 7 : cell >= 5 ? cell : 2;
+    cell = cell >= 6 ? 6 : cell == 5 ? 5 : 2;
     ctx->digits = cell - 1;
     return (struct sx_heatmap){
         .rows = (int)ctx->state->n_parts,
@@ -707,7 +706,7 @@ static void head_col(const void *context, int col, char *buf, size_t size)
 
 static void head_text(const void *context, int row, int col, char *buf, size_t size)
 {
-    sx_signed_text(buf, size, head_value(context, row, col), 5, true);
+    sx_rounded_text(buf, size, head_value(context, row, col), 5, true);
 }
 
 static struct sx_heatmap heads_map(const struct circuit_state *state, int width)
@@ -862,7 +861,8 @@ static void circuit_draw(const struct sx_view *view, const struct sx_session *se
     if (pane[1].y == 0 && pane[1].w > 0 && pane[0].w > 0 && pane[0].w < view->width)
         sx_divider(canvas, pane[0].w, 0, view->height);
     if (pane[2].w > 0)
-        sx_divider(canvas, pane[0].w, pane[2].y, pane[2].h);
+        sx_put_char(canvas, pane[0].w, pane[2].y, SX_STYLE_RULE,
+                    sx_glyph(canvas, SX_GLYPH_TEE_RIGHT));
 }
 
 static size_t circuit_followers(const struct sx_view *view, const struct sx_session *session,
@@ -875,7 +875,8 @@ static size_t circuit_followers(const struct sx_view *view, const struct sx_sess
         return 0;
     panes_of(view, session, pane);
     out[0] = pane[1];
-    return pane[1].w > 0;
+    out[1] = pane[2];
+    return (pane[1].w > 0) + (pane[2].w > 0);
 }
 
 static void ask_terms(struct circuit_state *state, const struct sx_session *session,

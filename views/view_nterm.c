@@ -11,7 +11,6 @@
 #include "sextant/base/alloc.h"
 #include "sextant/interp/names.h"
 #include "sextant/run/command.h"
-#include "sextant/tui/heatmap.h"
 #include "sextant/tui/layout.h"
 #include "sextant/tui/plot.h"
 #include "sextant/tui/table.h"
@@ -191,16 +190,18 @@ struct nterm_ctx {
     bool ascii;
 };
 
-static void probability_cell(struct sx_table_cell *cell, double p, bool heat, bool ascii)
+/* ".85*": what the model says first has a mark; styles for ten numbers a row would be most of what
+ * a move of the cursor sends. */
+static void probability_cell(struct sx_table_cell *cell, double p, bool first, bool ascii)
 {
     char text[16];
 
     if (isnan(p)) {
-        sx_cell_text(cell, SX_STYLE_DIM, "–");
+        sx_cell_text(cell, SX_STYLE_TEXT, "– ");
         return;
     }
-    sx_fraction(text, sizeof text, p, 2, ascii);
-    sx_cell_printf(cell, heat ? sx_heat_style(p, 0, 1, false) : SX_STYLE_NUMBER, "%4s", text);
+    sx_fraction(text, sizeof text, p, p < 0.995 ? 2 : 1, ascii);
+    sx_cell_printf(cell, SX_STYLE_TEXT, "%s%c", text, first ? '*' : ' ');
 }
 
 static void nterm_cell(const void *context, size_t i, int column, struct sx_table_cell *cell)
@@ -211,10 +212,10 @@ static void nterm_cell(const void *context, size_t i, int column, struct sx_tabl
     if (column == COL_ID) {
         sx_cell_text(cell, SX_STYLE_TEXT, row->id);
     } else if (column == COL_CLASS) {
-        sx_cell_printf(cell, SX_STYLE_LABEL, "%s%s", sx_nterm_class_name(row->kind),
+        sx_cell_printf(cell, SX_STYLE_TEXT, "%s%s", sx_nterm_class_name(row->kind),
                        row->inferred ? "?" : "");
     } else if (column == COL_FIRST) {
-        sx_cell_printf(cell, SX_STYLE_STRONG, "%c", row->first);
+        sx_cell_printf(cell, SX_STYLE_TEXT, "%c", row->first);
     } else if (column == COL_RANK) {
         const double rank = (double)row->cell[SX_MATURE_FIRST].rank_true;
         if (isnan(rank))
@@ -224,8 +225,8 @@ static void nterm_cell(const void *context, size_t i, int column, struct sx_tabl
     } else {
         const struct sx_nterm_cell *p = &row->cell[(column - COL_CELLS) / 2];
         const bool met = (column - COL_CELLS) % 2 == 0;
-        probability_cell(cell, p->made ? (double)(met ? p->p_met : p->p_true) : NAN, met,
-                         ctx->ascii);
+        probability_cell(cell, p->made ? (double)(met ? p->p_met : p->p_true) : NAN,
+                         p->top == (met ? 'M' : row->first), ctx->ascii);
     }
 }
 
@@ -286,7 +287,7 @@ static void put_presentation(struct sx_canvas *cv, int y, int p)
 
 static void draw_summary(struct sx_canvas *cv, int y, const struct sx_nterm_summary *s)
 {
-    sx_put(cv, 1, y, SX_STYLE_HEADER, "M: Met, 1: the true first residue");
+    sx_put(cv, 1, y, SX_STYLE_HEADER, "M: Met, 1: true residue, *: first");
     sx_put_right(cv, 36, y, 15, SX_STYLE_HEADER, "says M   95%");
     sx_put_right(cv, 52, y, 6, SX_STYLE_HEADER, "P(M)");
     sx_put_right(cv, 59, y, 6, SX_STYLE_HEADER, "P(1)");

@@ -71,6 +71,13 @@ static double effect_of(const struct sx_scan_result *r, size_t cell)
     return r->normalised ? (value - r->corrupt) / (r->clean - r->corrupt) : value - r->corrupt;
 }
 
+/* Nothing to bring back: effects are then noise, blown up. */
+static bool hardly_differ(const struct sx_scan_result *r)
+{
+    const double most = fmax(fabs(r->clean), fabs(r->corrupt));
+    return !r->ablation && fabs(r->clean - r->corrupt) < 0.05 * most;
+}
+
 static const char *effect_unit(const struct sx_scan_result *r)
 {
     const char *unit = sx_metric_unit(r->metric);
@@ -264,7 +271,7 @@ static void grid_text(const void *context, int row, int col, char *buf, size_t s
     if (isnan(value))
         snprintf(buf, size, "%s", ctx->ascii ? "~" : "…");
     else
-        sx_signed_text(buf, size, value, ctx->digits, ctx->ascii);
+        sx_rounded_text(buf, size, value, ctx->digits, ctx->ascii);
 }
 
 static bool numbers_fit(const struct sx_scan_result *r, int width)
@@ -370,8 +377,9 @@ static void draw_metric(struct sx_canvas *cv, const struct sx_session *session)
     if (unit && *unit)
         x += sx_putf(cv, x, 0, SX_STYLE_UNIT, " %s", unit);
     if (!r->ablation && !r->normalised)
-        sx_put_cut(cv, x + 2, 0, cv->w - x - 2, SX_STYLE_WARN,
-                   "! too close to normalise: differences");
+        sx_put_cut(cv, x + 2, 0, cv->w - x - 2, SX_STYLE_WARN, "! too close: differences");
+    else if (hardly_differ(r))
+        sx_put_cut(cv, x + 2, 0, cv->w - x - 2, SX_STYLE_WARN, "! hardly differ");
     else if (r->token != sx_selected_token(session) &&
              (session->input.masked[sx_selected_token(session)] ||
               !session->input.masked[r->token < session->input.n ? r->token : 0]))
@@ -487,7 +495,7 @@ static void list_cell(const void *context, size_t row, int column, struct sx_tab
         cell_name(ctx->session, at, cell->buffer, sizeof cell->buffer);
         cell->text = cell->buffer;
     } else if (column == COL_EFFECT) {
-        sx_cell_printf(cell, SX_STYLE_NUMBER, "%+.4f", effect);
+        sx_cell_printf(cell, SX_STYLE_NUMBER, "%+.*f", fabs(effect) < 100 ? 4 : 1, effect);
     } else if (column == COL_VALUE) {
         sx_cell_printf(cell, SX_STYLE_DIM, "%.4f", (double)r->value[at]);
     } else {
