@@ -262,8 +262,10 @@ static enum sx_status compose_value(struct compose *c, struct sx_composition_res
 /* --- the whole ----------------------------------------------------------------------------------
  */
 
-static enum sx_status check(const struct sx_model_info *info, const struct sx_sequence *sequence,
-                            const struct sx_composition_ask *ask, struct sx_error *err)
+enum sx_status sx_composition_check(const struct sx_model_info *info,
+                                    const struct sx_sequence *sequence,
+                                    const struct sx_composition_ask *ask, bool target,
+                                    struct sx_error *err)
 {
     if (sequence->cache || sequence->resid || sequence->from_layer)
         return sx_fail(err, SX_ERR_USAGE, "composition is of whole runs from the embedding on");
@@ -276,10 +278,12 @@ static enum sx_status check(const struct sx_model_info *info, const struct sx_se
     if (info->family == SX_MODEL_GPT_NEOX && ask->key > ask->query)
         return sx_fail(err, SX_ERR_USAGE, "token %zu does not see the later token %zu", ask->query,
                        ask->key);
-    if (ask->side == SX_OF_VALUE &&
-        (ask->target < 0 || (uint64_t)ask->target >= info->vocab ||
-         ask->against < SX_AGAINST_MEAN || ask->against >= (int64_t)info->vocab))
+    if (target && (ask->target < 0 || (uint64_t)ask->target >= info->vocab ||
+                   ask->against < SX_AGAINST_MEAN || ask->against >= (int64_t)info->vocab))
         return sx_fail(err, SX_ERR_USAGE, "%s has no token %d", info->name, ask->target);
+    if (target && !info->has_lm_head)
+        return sx_fail(err, SX_ERR_UNSUPPORTED, "%s: this file has no language model head",
+                       info->path);
     return SX_OK;
 }
 
@@ -338,7 +342,7 @@ enum sx_status sx_compose(struct sx_runner *runner, const struct sx_sequence *se
         .bands = (size_t)info->n_bands,
     };
     *r = (struct sx_composition_result){0};
-    SX_TRY(check(info, sequence, ask, err));
+    SX_TRY(sx_composition_check(info, sequence, ask, ask->side == SX_OF_VALUE, err));
     SX_TRY(sx_frozen_weights(model, err));
     c.n_terms = sx_component_count(info, ask->layer) + 1;
     start(&c, r);

@@ -30,4 +30,12 @@ struct sx_component sx_component_at(const struct sx_model_info *info, size_t lay
 const struct sx_weight *sx_side_weight(const struct sx_model *model, size_t layer,
                                        enum sx_side_of_score side);
 
+/* Is this composition one of the model's? target: its target counts too. */
+struct sx_sequence;
+struct sx_composition_ask;
+enum sx_status sx_composition_check(const struct sx_model_info *info,
+                                    const struct sx_sequence *sequence,
+                                    const struct sx_composition_ask *ask, bool target,
+                                    struct sx_error *err) SX_MUST_CHECK;
+
 #endif

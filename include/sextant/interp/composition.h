@@ -56,4 +56,15 @@ void sx_path_vector(const struct sx_model *model, const struct sx_components *co
                     const bool *replaced, const struct sx_components *with, size_t head,
                     enum sx_side_of_score side, float *out);
 
+/* Each component in turn taken out of the input of ask->side of that head, and of nothing else, and
+ * the model run on from there. attention [n+1]: query → key; logit [n+1]: of ask->target, as
+ * `against` says, at the query (NULL: not wanted, and without a head). n components as in a
+ * composition without const; behind them, nothing taken out. */
+enum sx_status sx_path_ablation(struct sx_runner *runner, const struct sx_sequence *sequence,
+                                const struct sx_composition_ask *ask, double *attention,
+                                double *logit, struct sx_task *task,
+                                struct sx_error *err) SX_MUST_CHECK;
+/* n of it. */
+size_t sx_composition_components(const struct sx_model_info *info, size_t layer);
+
 #endif

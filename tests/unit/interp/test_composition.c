@@ -371,6 +371,79 @@ Test(components, one_term_replaced)
     fixture_close(&f);
 }
 
+/* Batched runs from the layer on, against one whole pass with the vector put in place. */
+static void check_ablation(struct tiny_shape shape, enum sx_side_of_score side)
+{
+    enum { N = 9, QUERY = 6, KEY = 3 };
+    struct fixture f = fixture_random(shape, 2);
+    int32_t ids[N];
+    fixture_ids(&f, ids, N, 1);
+    const struct sx_sequence sequence = sequence_of(ids, N);
+    const struct sx_composition_ask ask = {2, 1, QUERY, KEY, side, false, 7, SX_AGAINST_MEAN};
+    const size_t n = sx_composition_components(f.info, 2), d = f.info->d_head;
+    const uint32_t l = 2, h = 1, query = QUERY, key = KEY,
+                   token = side == SX_OF_QUERY ? QUERY : KEY;
+    double *attention = sx_xcalloc(n + 1, sizeof *attention);
+    double *logit = sx_xcalloc(n + 1, sizeof *logit), moved = 0;
+    struct sx_components c = components(&f, ids, N, 2, token);
+    float *vector = sx_xcalloc(d, sizeof *vector);
+    const int32_t first = f.info->family == SX_MODEL_ESM2 ? 4 : 0;
+    const int32_t last = f.info->family == SX_MODEL_ESM2 ? 23 : (int32_t)f.info->vocab - 1;
+    cr_assert_eq(c.n, n);
+    CHECK_OK(sx_path_ablation(f.runner, &sequence, &ask, attention, logit, NULL, err));
+    for (size_t t = 0; t <= n; t++) {
+        float seen = 0;
+        double mean = 0;
+        bool *gone = sx_xcalloc(n + 1, sizeof *gone);
+        gone[t] = true;
+        sx_path_vector(f.model, &c, gone, NULL, 1, side, vector);
+        const struct sx_intervention put = {.point = points[side],
+                                            .sequence = SIZE_MAX,
+                                            .layers = {&l, 1},
+                                            .tokens = {&token, 1},
+                                            .heads = {&h, 1},
+                                            .band = -1,
+                                            .action = SX_DO_REPLACE,
+                                            .factor = 1,
+                                            .values = vector};
+        const struct sx_capture look = {.point = SX_POINT_ATTN,
+                                        .layers = {&l, 1},
+                                        .tokens = {&query, 1},
+                                        .heads = {&h, 1},
+                                        .keys = {&key, 1},
+                                        .out = &seen};
+        const struct sx_hooks hooks = {
+            .captures = &look, .n_captures = 1, .interventions = &put, .n_interventions = t < n};
+        float *logits = fixture_logits(&f, ids, N, &hooks);
+        const float *row = logits + QUERY * f.info->vocab;
+        for (int32_t v = first; v <= last; v++)
+            mean += (double)row[v] / (double)(last - first + 1);
+        CHECK_CLOSE(attention[t], seen, 1e-6);
+        CHECK_CLOSE(logit[t], (double)row[7] - mean, 1e-5);
+        moved = fmax(moved, fabs(logit[t] - logit[n]));
+        sx_free(logits);
+        sx_free(gone);
+    }
+    cr_assert_gt(moved, 1e-4, "nothing moves the logit: %g", moved);
+    double *again = sx_xcalloc(n + 1, sizeof *again);
+    CHECK_OK(sx_path_ablation(f.runner, &sequence, &ask, again, NULL, NULL, err));
+    cr_assert_eq(memcmp(again, attention, (n + 1) * sizeof *again), 0);
+    sx_free(again);
+    sx_free(attention);
+    sx_free(logit);
+    sx_free(vector);
+    sx_components_release(&c);
+    fixture_close(&f);
+}
+
+Test(components, each_taken_out_of_a_head_s_input)
+{
+    for (enum sx_side_of_score side = SX_OF_QUERY; side <= SX_OF_VALUE; side++) {
+        check_ablation(deep_esm2, side);
+        check_ablation(deep_neox, side);
+    }
+}
+
 Test(components, a_mean_over_runs)
 {
     enum { N = 6 };
