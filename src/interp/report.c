@@ -27,8 +27,9 @@ const char *sx_report_text(struct sx_study *study, const char *fmt, ...)
 
 const char *sx_report_percent(struct sx_study *study, const struct sx_interval *x)
 {
-    return isfinite(x->value) ? sx_report_text(study, "%.0f %%", 100 * x->value)
-                              : "an unknown part";
+    const double percent = round(100 * x->value);
+    return isfinite(percent) ? sx_report_text(study, "%.0f %%", percent == 0 ? 0 : percent)
+                             : "an unknown part";
 }
 
 /* --- series and sums ----------------------------------------------------------------------------

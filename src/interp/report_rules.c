@@ -13,7 +13,7 @@ const char *sx_verdict_name(enum sx_verdict verdict)
     case SX_SUPPORTED:
         return "supports";
     case SX_NOT_SUPPORTED:
-        return "does not";
+        return "does not support";
     }
     return NULL;
 }

@@ -191,7 +191,7 @@ SX_PRINT(report)
     const struct sx_value *claims = sx_value_get(document, "claims");
     for (size_t i = 0; i < sx_value_count(claims); i++) {
         const struct sx_value *claim = sx_value_item(claims, i);
-        sx_str_printf(out, "%s  %-10s %s\n", sx_value_key(claims, i),
+        sx_str_printf(out, "%s  %-16s  %s\n", sx_value_key(claims, i),
                       sx_value_string_or(sx_value_get(claim, "verdict"), ""),
                       sx_value_string_or(sx_value_get(claim, "sentence"), ""));
     }

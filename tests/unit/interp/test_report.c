@@ -42,7 +42,7 @@ Test(report, a_claim_needs_all_its_conditions_and_falls_with_one)
     c[2].outcome = SX_NOT_SUPPORTED;
     cr_assert_eq(sx_conditions_verdict(c, 3), SX_NOT_SUPPORTED);
     cr_assert_eq(sx_conditions_verdict(c, 0), SX_UNDECIDED);
-    cr_assert_str_eq(sx_verdict_name(SX_NOT_SUPPORTED), "does not");
+    cr_assert_str_eq(sx_verdict_name(SX_NOT_SUPPORTED), "does not support");
 }
 
 Test(report, shares_of_nothing_are_not_measured)
