@@ -4,61 +4,106 @@
 
 #include "nn_rows.h"
 
-/* What one band adds, a vector of keys at a time; all three stay in registers. */
-struct band_sums {
-    vec size, centred;
+/* Bands that are gone through together: their constants and sums stay in registers. */
+enum { BANDS_AT_ONCE = W == 16 ? 4 : 2 };
+
+struct band_group {
+    const float *re[BANDS_AT_ONCE], *im[BANDS_AT_ONCE]; /* rows of the transposed keys */
+    float *offset[BANDS_AT_ONCE];
+    vec qr[BANDS_AT_ONCE], qi[BANDS_AT_ONCE], mean[BANDS_AT_ONCE];
+    vec size[BANDS_AT_ONCE], centred[BANDS_AT_ONCE];
 };
 
 INLINE vec magnitude(vec x)
 {
-    return v_max(x, v_set(0) - x);
+    ivec bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits &= INT32_MAX;
+    memcpy(&x, &bits, sizeof bits);
+    return x;
 }
 
-/* Scores `s` of a whole vector of keys: sums, the running total and the offsets. */
-INLINE void band_take(struct band_sums *sums, vec s, vec mean, bool first, float *total,
-                      float *offset)
+/* A whole vector, or the first n lanes and zeros; `whole` is a constant of the compiler. */
+INLINE vec take(const float *p, const bool whole, size_t n)
 {
-    sums->size += magnitude(s);
-    sums->centred += magnitude(s - mean);
-    v_store(total, s + (first ? v_set(0) : v_load(total)));
-    v_store(offset, v_load(offset) + s);
+    return whole ? v_load(p) : v_load_part(p, n);
 }
 
-/* The last n < W keys; lanes behind them hold zeros throughout. */
-INLINE void band_take_part(struct band_sums *sums, vec s, float mean, bool first, float *total,
-                           float *offset, size_t n)
+INLINE void put(float *p, vec v, const bool whole, size_t n)
 {
-    float means[W];
-    for (size_t i = 0; i < W; i++)
-        means[i] = mean;
-    sums->size += magnitude(s);
-    sums->centred += magnitude(s - v_load_part(means, n));
-    v_store_part(total, s + (first ? v_set(0) : v_load_part(total, n)), n);
-    v_store_part(offset, v_load_part(offset, n) + s, n);
+    if (whole)
+        v_store(p, v);
+    else
+        v_store_part(p, v, n);
 }
 
-INLINE vec pair_score(const float *re, const float *im, vec qr, vec qi)
+/* The lanes behind the n keys count nothing: there the mean is 0 like the score. */
+INLINE vec mean_of(vec mean, const bool whole, size_t n)
 {
-    return v_fma(qi, v_load(im), qr * v_load(re));
+    float lanes[W];
+    if (whole)
+        return mean;
+    v_store(lanes, mean);
+    return v_load_part(lanes, n);
 }
 
-static void rotary_band(const struct sx_band_sums *in, size_t b)
+/* The keys j … of a group. total NULL: not wanted. */
+INLINE void group_step(struct band_group *g, const size_t bands, size_t j, float *total,
+                       const bool first, const bool whole, size_t n)
+{
+    vec sum = total && !first ? take(total + j, whole, n) : v_set(0);
+#pragma GCC unroll 4
+    for (size_t k = 0; k < bands; k++) {
+        const vec s =
+            v_fma(g->qi[k], take(g->im[k] + j, whole, n), g->qr[k] * take(g->re[k] + j, whole, n));
+        g->size[k] += magnitude(s);
+        g->centred[k] += magnitude(s - mean_of(g->mean[k], whole, n));
+        put(g->offset[k] + j, take(g->offset[k] + j, whole, n) + s, whole, n);
+        sum += s;
+    }
+    if (total)
+        put(total + j, sum, whole, n);
+}
+
+INLINE void rotary_group(const struct sx_band_sums *in, size_t b, const size_t bands, float *total)
 {
     const size_t n = in->n_k;
-    const vec qr = v_set(in->q[b]), qi = v_set(in->q[b + in->n_rotary]), mean = v_set(in->mean[b]);
-    const float *re = in->kt + b * in->ldk, *im = in->kt + (b + in->n_rotary) * in->ldk;
-    float *offset = in->by_offset + b * in->ldo;
-    struct band_sums sums = {v_set(0), v_set(0)};
+    struct band_group g;
     size_t j = 0;
-    for (; j + W <= n; j += W)
-        band_take(&sums, pair_score(re + j, im + j, qr, qi), mean, b == 0, in->total + j,
-                  offset + j);
-    if (j < n) {
-        const vec s = v_fma(qi, v_load_part(im + j, n - j), qr * v_load_part(re + j, n - j));
-        band_take_part(&sums, s, in->mean[b], b == 0, in->total + j, offset + j, n - j);
+#pragma GCC unroll 4
+    for (size_t k = 0; k < bands; k++) {
+        g.re[k] = in->kt + (b + k) * in->ldk;
+        g.im[k] = in->kt + (b + k + in->n_rotary) * in->ldk;
+        g.offset[k] = in->by_offset + (b + k) * in->ldo;
+        g.qr[k] = v_set(in->q[b + k]);
+        g.qi[k] = v_set(in->q[b + k + in->n_rotary]);
+        g.mean[k] = v_set(in->mean[b + k]);
+        g.size[k] = g.centred[k] = v_set(0);
     }
-    in->size[b] += (double)v_sum(sums.size);
-    in->centred[b] += (double)v_sum(sums.centred);
+    /* What is stored stands at whole vectors (ldo is a multiple of them); loads may straddle. */
+    const size_t head = (W - (uintptr_t)g.offset[0] / sizeof(float) % W) % W;
+    if (head > 0) {
+        j = head < n ? head : n;
+        group_step(&g, bands, 0, total, b == 0, false, j);
+    }
+    for (; j + W <= n; j += W)
+        group_step(&g, bands, j, total, b == 0, true, W);
+    if (j < n)
+        group_step(&g, bands, j, total, b == 0, false, n - j);
+#pragma GCC unroll 4
+    for (size_t k = 0; k < bands; k++) {
+        in->size[b + k] += (double)v_sum(g.size[k]);
+        in->centred[b + k] += (double)v_sum(g.centred[k]);
+    }
+}
+
+INLINE void rotary_bands(const struct sx_band_sums *in, float *total)
+{
+    size_t b = 0;
+    for (; b + BANDS_AT_ONCE <= in->n_rotary; b += BANDS_AT_ONCE)
+        rotary_group(in, b, BANDS_AT_ONCE, total);
+    for (; b < in->n_rotary; b++)
+        rotary_group(in, b, 1, total);
 }
 
 /* The dimensions that are not rotated, as one band behind the others. */
@@ -66,35 +111,30 @@ static void rest_band(const struct sx_band_sums *in)
 {
     const size_t b = in->n_rotary, n = in->n_k;
     float *offset = in->by_offset + b * in->ldo;
-    struct band_sums sums = {v_set(0), v_set(0)};
+    vec size = v_set(0), centred = v_set(0);
     for (size_t j = 0; j < n; j += W) {
+        const bool whole = j + W <= n;
         vec s = v_set(0);
-        for (size_t i = 2 * b; i < in->d; i++) {
-            const float *k = in->kt + i * in->ldk + j;
-            s = v_fma(v_set(in->q[i]), j + W <= n ? v_load(k) : v_load_part(k, n - j), s);
-        }
-        if (j + W <= n)
-            band_take(&sums, s, v_set(in->mean[b]), b == 0, in->total + j, offset + j);
-        else
-            band_take_part(&sums, s, in->mean[b], b == 0, in->total + j, offset + j, n - j);
+        for (size_t i = 2 * b; i < in->d; i++)
+            s = v_fma(v_set(in->q[i]), take(in->kt + i * in->ldk + j, whole, n - j), s);
+        size += magnitude(s);
+        centred += magnitude(s - mean_of(v_set(in->mean[b]), whole, n - j));
+        put(offset + j, take(offset + j, whole, n - j) + s, whole, n - j);
+        if (in->score)
+            put(in->total + j, take(in->total + j, whole, n - j) + s, whole, n - j);
     }
-    in->size[b] += (double)v_sum(sums.size);
-    in->centred[b] += (double)v_sum(sums.centred);
+    in->size[b] += (double)v_sum(size);
+    in->centred[b] += (double)v_sum(centred);
 }
 
 static void compare_scores(struct sx_band_sums *in)
 {
     const size_t n = in->n_k;
     vec worst = v_set(0), largest = v_set(0);
-    size_t j = 0;
-    for (; j + W <= n; j += W) {
-        const vec score = v_load(in->score + j);
-        worst = v_max(worst, magnitude(score - v_load(in->total + j)));
-        largest = v_max(largest, magnitude(score));
-    }
-    if (j < n) {
-        const vec score = v_load_part(in->score + j, n - j);
-        worst = v_max(worst, magnitude(score - v_load_part(in->total + j, n - j)));
+    for (size_t j = 0; j < n; j += W) {
+        const bool whole = j + W <= n;
+        const vec score = take(in->score + j, whole, n - j);
+        worst = v_max(worst, magnitude(score - take(in->total + j, whole, n - j)));
         largest = v_max(largest, magnitude(score));
     }
     in->worst = v_highest(worst);
@@ -103,11 +143,14 @@ static void compare_scores(struct sx_band_sums *in)
 
 static void band_sums(struct sx_band_sums *in)
 {
-    for (size_t b = 0; b < in->n_rotary; b++)
-        rotary_band(in, b);
+    if (in->score)
+        rotary_bands(in, in->total);
+    else
+        rotary_bands(in, NULL);
     if (2 * in->n_rotary < in->d)
         rest_band(in);
-    compare_scores(in);
+    if (in->score)
+        compare_scores(in);
 }
 
 #endif

@@ -1,5 +1,6 @@
-/* Every layer, head and pair of a sequence, a layer at a time: its scores are kept until they have
- * been compared with the sums over bands, then the next layer runs. */
+/* Every layer, head and pair of a sequence, a layer at a time: its queries and keys are kept until
+ * they have been gone through, then the next layer runs. Scores of some queries are kept to be
+ * compared with the sums over bands; all of them would cost more than the decomposition. */
 #include <math.h>
 #include <string.h>
 
@@ -19,8 +20,11 @@ struct survey {
     size_t H, n, ldk, width; /* width: of by_offset with room behind it */
     bool causal;
     uint32_t layer;
-    float *resid, *next;  /* [n,D] */
-    float *q, *k, *score; /* [n,H,d] rotated; [H,n,n] */
+    float *resid, *next; /* [n,D] */
+    uint32_t rows[SX_SURVEY_ROWS];
+    size_t n_rows;
+    size_t *row_of;       /* [n] number of the query among the rows; SIZE_MAX: none */
+    float *q, *k, *score; /* [n,H,d] rotated; [H,n_rows,n] */
     struct part {         /* of one thread; owned */
         float *kt;        /* [d,ldk] keys transposed */
         float *q;         /* [d] scaled */
@@ -63,6 +67,7 @@ static void one_query(const struct survey *s, struct part *part, size_t head, si
     const size_t d = s->shape.d;
     const float *q = s->q + (query * s->H + head) * d;
     const size_t seen = s->causal ? query + 1 : s->n;
+    const size_t row = s->row_of[query];
     for (size_t i = 0; i < d; i++)
         part->q[i] = q[i] * (float)s->shape.scale;
     mean_scores(s, part, seen);
@@ -74,7 +79,7 @@ static void one_query(const struct survey *s, struct part *part, size_t head, si
         .d = d,
         .n_rotary = s->shape.n_rotary,
         .mean = part->taken,
-        .score = s->score + (head * s->n + query) * s->n,
+        .score = row < s->n_rows ? s->score + (head * s->n_rows + row) * s->n : NULL,
         .by_offset = part->offset + (s->n - 1 - query),
         .ldo = s->width,
         .total = part->total,
@@ -82,6 +87,8 @@ static void one_query(const struct survey *s, struct part *part, size_t head, si
         .centred = centred,
     };
     sx_band_sums(&sums);
+    if (row >= s->n_rows)
+        return;
     part->worst = fmax(part->worst, (double)sums.worst);
     part->largest = fmax(part->largest, (double)sums.largest);
 }
@@ -145,7 +152,10 @@ static enum sx_status run_layer(struct survey *s, struct sx_error *err)
     const struct sx_capture captures[] = {
         {.point = SX_POINT_Q_ROT, .layers = layer, .out = s->q},
         {.point = SX_POINT_K_ROT, .layers = layer, .out = s->k},
-        {.point = SX_POINT_SCORES, .layers = layer, .out = s->score},
+        {.point = SX_POINT_SCORES,
+         .layers = layer,
+         .tokens = {s->rows, s->n_rows},
+         .out = s->score},
         {.point = SX_POINT_RESID_POST, .layers = layer, .out = s->next},
     };
     struct sx_sequence sequence = *s->sequence;
@@ -178,9 +188,23 @@ static bool part_room(const struct survey *s, struct part *part)
     return part->kt && part->q && part->offset && part->mean && part->taken && part->total;
 }
 
+static void choose_rows(struct survey *s)
+{
+    s->row_of = sx_xcalloc(s->n, sizeof *s->row_of);
+    s->n_rows = s->n < SX_SURVEY_ROWS ? s->n : SX_SURVEY_ROWS;
+    for (size_t t = 0; t < s->n; t++)
+        s->row_of[t] = SIZE_MAX;
+    for (size_t r = 0; r < s->n_rows; r++) {
+        const size_t t = s->n_rows > 1 ? r * (s->n - 1) / (s->n_rows - 1) : 0;
+        s->rows[r] = (uint32_t)t;
+        s->row_of[t] = r;
+    }
+}
+
 static enum sx_status make_room(struct survey *s, int members, struct sx_error *err)
 {
     struct sx_band_survey *out = s->out;
+    choose_rows(s);
     const size_t cells = (size_t)s->info->n_layers * s->H * s->shape.n;
     const size_t D = (size_t)s->info->d_model;
     bool ok = true;
@@ -202,7 +226,7 @@ static enum sx_status make_room(struct survey *s, int members, struct sx_error *
     s->next = sx_alloc_big(s->n, D * sizeof(float));
     s->q = sx_alloc_big(s->n, D * sizeof(float));
     s->k = sx_alloc_big(s->n, D * sizeof(float));
-    s->score = sx_alloc_big(s->H * s->n, s->n * sizeof(float));
+    s->score = sx_alloc_big(s->H * s->n_rows, s->n * sizeof(float));
     for (int m = 0; m < members; m++)
         ok = part_room(s, &s->part[m]) && ok;
     if (ok && out->by_offset && s->resid && s->next && s->q && s->k && s->score)
@@ -218,6 +242,7 @@ static void release_room(struct survey *s)
     sx_free(s->q);
     sx_free(s->k);
     sx_free(s->score);
+    sx_free(s->row_of);
     for (size_t m = 0; m < SX_GANG_MAX; m++) {
         sx_free(s->part[m].kt);
         sx_free(s->part[m].q);
@@ -294,7 +319,8 @@ uint64_t sx_band_survey_bytes(const struct sx_model_info *info, size_t n)
     const double H = (double)info->n_heads;
     const double T = (double)n;
     const double cells = (double)info->n_layers * H * ((double)info->n_bands + 1);
-    double bytes = (H * T * T + cells * 2 * T + 4 * T * (double)info->d_model) * sizeof(float);
+    double bytes =
+        (H * T * SX_SURVEY_ROWS + cells * 2 * T + 4 * T * (double)info->d_model) * sizeof(float);
     bytes += cells * 24;
     return bytes < 1e18 ? (uint64_t)bytes : (uint64_t)1e18;
 }

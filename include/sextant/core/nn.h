@@ -85,10 +85,11 @@ struct sx_band_sums {
     const float *kt; /* keys rotated and transposed, [d,n_k] of leading dimension ldk: as above */
     size_t ldk, n_k, d, n_rotary;
     const float *mean;  /* [bands] what `centred` takes off */
-    const float *score; /* [n_k] to compare the sums over bands with */
+    const float *score; /* [n_k] to compare the sums over bands with; NULL: nothing, and `total`,
+                           `worst` and `largest` are left alone */
     float *by_offset;   /* [bands,n_k] of leading dimension ldo: the scores are added */
-    size_t ldo;
-    float *total;           /* [n_k] out: sums over bands */
+    size_t ldo;         /* a multiple of 16 is faster */
+    float *total;       /* [n_k] out: sums over bands */
     double *size, *centred; /* [bands]: Σ |s| and Σ |s - mean| are added */
     float worst, largest;   /* out: of |score - total| and of |score| */
 };

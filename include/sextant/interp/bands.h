@@ -156,6 +156,7 @@ void sx_bands_aggregate(const struct sx_bands_result *const *results, size_t n, 
  * ------------------------------------------------------------
  */
 
+enum { SX_SURVEY_ROWS = 32 };
 struct sx_band_survey {
     size_t n_layers, n_heads, n_bands, n;
     bool pass_through;
@@ -166,11 +167,14 @@ struct sx_band_survey {
     double *centred;
     float *by_offset; /* [L,H,B,2n-1] mean s_b of pairs with key - query = i - (n-1); 0 where
                          there are none */
-    double residual;  /* largest |Σ bands - score| over the largest |score| */
-    double seconds;   /* in the decomposition, without the pass */
+    /* Largest |Σ bands - score| over the largest |score|, in all layers and heads, over all keys
+     * and SX_SURVEY_ROWS queries that stand evenly over the sequence. */
+    double residual;
+    double seconds; /* in the decomposition, without the pass */
 };
-/* sequence: from the embedding on, no cache, at least one token. Keeps one layer's scores (H n^2
- * floats) and by_offset. Released by the caller also after an error. */
+/* sequence: from the embedding on, no cache, at least one token. Keeps no more of a pass than
+ * queries, keys and the compared scores of one layer. Released by the caller also after an error.
+ */
 enum sx_status sx_band_survey_run(struct sx_runner *runner, const struct sx_sequence *sequence,
                                   int threads, struct sx_band_survey *out, struct sx_task *task,
                                   struct sx_error *err) SX_MUST_CHECK;

@@ -1,0 +1,129 @@
+/* Every layer, head and pair in rotary bands against the forward pass, in one run:
+ *   bench_bands [threads]
+ * ESM2-8M and Pythia-70M shapes with random weights. Printed are the seconds of the decomposition
+ * alone and of all that a survey takes beyond a pass (it keeps queries, keys and one layer's
+ * scores), as ratios to the pass, and the rate of its operations to that of a 2048^3 product. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../support/tiny_models.h"
+#include "sextant/core/blas.h"
+#include "sextant/interp/bands.h"
+
+enum { ROUNDS = 9, SIDE = 2048 };
+
+static int threads;
+
+static double now(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void must(enum sx_status status, const struct sx_error *err)
+{
+    if (status == SX_OK)
+        return;
+    fprintf(stderr, "%s\n", err->message);
+    exit(1);
+}
+
+static double time_product(void)
+{
+    static float *a, *b, *c;
+    if (!a) {
+        a = sx_calloc_big((size_t)SIDE * SIDE, sizeof *a);
+        b = sx_calloc_big((size_t)SIDE * SIDE, sizeof *b);
+        c = sx_calloc_big((size_t)SIDE * SIDE, sizeof *c);
+    }
+    const double start = now();
+    sx_gemm(false, true, SIDE, SIDE, SIDE, 1, a, SIDE, b, SIDE, 0, c, SIDE);
+    return now() - start;
+}
+
+static double time_pass(struct sx_runner *runner, const struct sx_sequence *sequence, float *logits)
+{
+    struct sx_error err = {0};
+    const struct sx_pass pass = {.sequences = sequence, .n_sequences = 1, .logits = logits};
+    const double start = now();
+    must(sx_run_pass(runner, &pass, NULL, &err), &err);
+    return now() - start;
+}
+
+static double time_survey(struct sx_runner *runner, const struct sx_sequence *sequence,
+                          double *kernels, double *residual)
+{
+    struct sx_error err = {0};
+    struct sx_band_survey survey;
+    const double start = now();
+    must(sx_band_survey_run(runner, sequence, threads, &survey, NULL, &err), &err);
+    const double seconds = now() - start;
+    *kernels = survey.seconds;
+    *residual = survey.residual;
+    sx_band_survey_release(&survey);
+    return seconds;
+}
+
+static void compare(const char *name, struct tiny_shape shape, size_t n)
+{
+    char folder[] = "/tmp/sextant-bench-XXXXXX";
+    struct sx_error err = {0};
+    struct sx_model *model = NULL;
+    struct tiny_model m = tiny_random(shape, 1);
+    if (!mkdtemp(folder))
+        exit(1);
+    tiny_write(&m, folder, &(struct tiny_options){.dtype = SX_DTYPE_F32});
+    tiny_release(&m);
+    must(sx_model_open(folder, NULL, &model, &err), &err);
+    struct sx_runner *runner = sx_runner_new(model, threads);
+    const struct sx_model_info *info = sx_model_info(model);
+    const bool esm = info->family == SX_MODEL_ESM2;
+    struct sx_rng rng = sx_rng_make(3, 1);
+    int32_t *ids = sx_xcalloc(n, sizeof *ids);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = (int32_t)(esm ? 4 + sx_rng_below(&rng, 20) : sx_rng_below(&rng, info->vocab));
+    const uint32_t last = (uint32_t)n - 1;
+    float *logits = sx_xcalloc(n * info->vocab, sizeof *logits);
+    const struct sx_sequence sequence = {
+        .ids = ids, .n = n, .embed_scale = NAN, .rows = esm ? NULL : &last, .n_rows = esm ? n : 1};
+    double pass = INFINITY, survey = INFINITY, kernels = INFINITY, product = INFINITY, residual = 0;
+    for (int i = 0; i < ROUNDS; i++) {
+        double alone;
+        product = fmin(product, time_product());
+        pass = fmin(pass, time_pass(runner, &sequence, logits));
+        survey = fmin(survey, time_survey(runner, &sequence, &alone, &residual));
+        kernels = fmin(kernels, alone);
+    }
+    const double pairs = (double)n * (double)(esm ? 2 * n : n + 1) / 2;
+    const double bands = (double)info->n_bands + (2 * info->n_bands < info->d_head);
+    const double flops =
+        (double)(info->n_layers * info->n_heads) * pairs * (2 * (double)info->d_head + 7 * bands);
+    const double limit = 2.0 * SIDE * SIDE * SIDE / product;
+    printf("%-26s pass %7.2f ms; bands %6.2f ms: %.2f of the pass, %.2f of the product's rate; "
+           "all of the survey beyond the pass %6.2f ms: %.2f; residual %.1e\n",
+           name, pass * 1e3, kernels * 1e3, kernels / pass, flops / kernels / limit,
+           (survey - pass) * 1e3, (survey - pass) / pass, residual);
+    sx_free(ids);
+    sx_free(logits);
+    sx_runner_free(runner);
+    sx_model_unref(model);
+    tiny_remove(folder);
+}
+
+int main(int argc, char **argv)
+{
+    const struct tiny_shape esm2_8m = {SX_MODEL_ESM2, 6, 320, 20, 1280, 33, 0};
+    const struct tiny_shape pythia_70m = {SX_MODEL_GPT_NEOX, 6, 512, 8, 2048, 50304, 8};
+    threads = argc > 1 ? atoi(argv[1]) : sx_blas_threads();
+    sx_blas_set_threads(threads);
+    printf("%d threads\n", threads);
+    compare("ESM2-8M, 128 tokens", esm2_8m, 128);
+    compare("ESM2-8M, 256 tokens", esm2_8m, 256);
+    compare("ESM2-8M, 1022 tokens", esm2_8m, 1022);
+    compare("Pythia-70M, 512 tokens", pythia_70m, 512);
+    return 0;
+}
