@@ -369,6 +369,7 @@ static const struct sx_param compose_params[] = {
     NUMBER("key", SX_PARAM_INT, 0, MAX_INDEX, "0", "token that is looked at; 0: <cls>"),
     CHOICE("side", "query|key|value", "query", "vector that is taken apart"),
     FLAG("pairs", "also the table of pairs: query's component by key's"),
+    FLAG("causal", "also attention and logit when a component is taken out of this head's input"),
     TARGET_PARAM,
     AGAINST_PARAM,
     ROPE_PARAM,
@@ -901,7 +902,9 @@ static const struct sx_command table[] = {
             "to the score query→key (to its rotary bands; value: to the logit of the target, at "
             "full attention to the key). radial: what it adds to the band's norm; tangential: "
             "across. The parts add up to the score; `residual` is what is missing over the "
-            "largest term. pairs[i][j]: the query's component i with the key's j.",
+            "largest term. pairs[i][j]: the query's component i with the key's j. --causal takes "
+            "each component out of the input of this side of this head, and of nothing else, and "
+            "runs on: attention_without, logit_without.",
         .example = "sextant compose MODEL --seq '<mask>KTVRQERLK' --layer 4 --head 7",
         PARAMS(compose_params),
         .lane = SX_LANE_COMPUTE,

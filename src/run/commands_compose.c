@@ -81,6 +81,8 @@ static enum sx_status compose_all(struct compose *c, struct sx_job *job, struct 
                              "give a shorter sequence, or raise --max-memory", err));
     SX_TRY(sx_measure_composition(c->runner, &question, &c->result, &job->task, err));
     job->document = sx_composition_document(c->model, &c->result);
+    if (sx_value_bool_or(sx_value_get(job->args, "causal"), false))
+        SX_TRY(sx_composition_add_causal(c->runner, &question, job->document, &job->task, err));
     sx_model_inputs_tell(&c->inputs, job->document);
     return SX_OK;
 }
@@ -106,15 +108,17 @@ static const char *text_at(const struct sx_value *map, const char *key)
     return sx_value_string_or(sx_value_get(map, key), "");
 }
 
-static void print_heading(const struct sx_value *bands, struct sx_str *out)
+static void print_heading(const struct sx_value *bands, bool causal, struct sx_str *out)
 {
     sx_str_append(out, "component      score");
+    if (causal)
+        sx_str_append(out, "  without: attn     logit");
     for (size_t b = 0; b < sx_value_count(bands) && b < MOST_BANDS; b++)
         sx_str_printf(out, "  %s%zu", b < 10 ? " band " : "band ", b);
     sx_str_append_char(out, '\n');
     if (sx_value_count(bands) == 0)
         return;
-    sx_str_append(out, "period              ");
+    sx_str_printf(out, "period              %s", causal ? "                         " : "");
     for (size_t b = 0; b < sx_value_count(bands) && b < MOST_BANDS; b++) {
         const struct sx_value *period = sx_value_get(sx_value_item(bands, b), "period");
         if (sx_value_kind(period) == SX_VALUE_REAL)
@@ -125,11 +129,28 @@ static void print_heading(const struct sx_value *bands, struct sx_str *out)
     sx_str_append_char(out, '\n');
 }
 
+static void print_causal(const struct sx_value *term, struct sx_str *out)
+{
+    const struct sx_value *attention = sx_value_get(term, "attention_without");
+    const struct sx_value *logit = sx_value_get(term, "logit_without");
+    if (!attention)
+        return;
+    if (sx_value_kind(attention) == SX_VALUE_REAL)
+        sx_str_printf(out, "  %13.4f", sx_value_real_or(attention, 0));
+    else
+        sx_str_append(out, "              -");
+    if (sx_value_kind(logit) == SX_VALUE_REAL)
+        sx_str_printf(out, " %+9.4f", sx_value_real_or(logit, 0));
+    else
+        sx_str_append(out, "         -");
+}
+
 static void print_term(const struct sx_value *term, struct sx_str *out)
 {
     const struct sx_value *bands = sx_value_get(term, "bands");
     sx_print_component(term, out);
     sx_str_printf(out, " %+9.4f", sx_value_real_or(sx_value_get(term, "score"), 0));
+    print_causal(term, out);
     for (size_t b = 0; b < sx_value_count(bands) && b < MOST_BANDS; b++)
         sx_str_printf(out, " %+8.4f", sx_value_real_or(sx_value_item(bands, b), 0));
     sx_str_append_char(out, '\n');
@@ -140,18 +161,29 @@ SX_PRINT(compose)
     const struct sx_value *bands = sx_value_get(document, "bands");
     struct sx_value *terms = sx_rows_by_size(sx_value_get(document, "terms"), "score");
     const size_t n = sx_value_count(terms);
+    const bool causal = sx_value_get(document, "attention") != NULL;
+    const bool value = strcmp(text_at(document, "side"), "value") == 0;
     sx_print_warnings(document, out);
     sx_str_printf(out, "%s, %s of layer %zu head %zu, token %zu to %zu", text_at(document, "model"),
                   text_at(document, "side"), index_at(document, "layer"),
                   index_at(document, "head"), index_at(document, "query"),
                   index_at(document, "key"));
-    if (sx_value_get(document, "target"))
+    if (value)
         sx_str_printf(out, ", towards %s", text_at(document, "target"));
     sx_str_printf(out, ": %s %+.4f, residual %.1e of the largest term\n\n",
-                  sx_value_get(document, "target") ? "would write" : "score",
+                  value ? "would write" : "score",
                   sx_value_real_or(sx_value_get(document, "score"), 0),
                   sx_value_real_or(sx_value_get(document, "residual"), 0));
-    print_heading(bands, out);
+    if (causal) {
+        sx_str_printf(out, "attention %.4f",
+                      sx_value_real_or(sx_value_get(document, "attention"), 0));
+        if (sx_value_get(document, "logit"))
+            sx_str_printf(out, ", logit of %s %+.4f", text_at(document, "target"),
+                          sx_value_real_or(sx_value_get(document, "logit"), 0));
+        sx_str_append(out,
+                      "; without: the component taken out of this head's input, all run on\n\n");
+    }
+    print_heading(bands, causal, out);
     for (size_t i = 0; i < n && i < MOST_ROWS; i++)
         print_term(sx_value_item(terms, i), out);
     if (n > MOST_ROWS)

@@ -132,6 +132,56 @@ struct sx_value *sx_composition_document(const struct sx_model *model,
     return out;
 }
 
+/* --- causal -------------------------------------------------------------------------------------
+ */
+
+static void put_causal(struct sx_value *list, size_t n, const double *attention,
+                       const double *logit)
+{
+    for (size_t i = 0; i < sx_value_count(list); i++) {
+        struct sx_value *one = sx_value_item(list, i);
+        const bool made = i < n; /* const is no component that could be taken out */
+        sx_value_set(one, "attention_without",
+                     made ? sx_value_real(attention[i]) : sx_value_null());
+        if (logit)
+            sx_value_set(one, "logit_without", made ? sx_value_real(logit[i]) : sx_value_null());
+    }
+}
+
+enum sx_status sx_composition_add_causal(struct sx_runner *runner,
+                                         const struct sx_composition_question *question,
+                                         struct sx_value *document, struct sx_task *task,
+                                         struct sx_error *err)
+{
+    const struct sx_model *model = sx_runner_model(runner);
+    const struct sx_model_info *info = sx_model_info(model);
+    const struct sx_sequence sequence = {
+        .ids = question->ids, .n = question->n, .embed_scale = NAN};
+    const size_t n = sx_composition_components(info, question->ask.layer);
+    struct sx_composition_ask ask = question->ask;
+    char word[64];
+    if (info->has_lm_head && ask.target < 0)
+        SX_TRY(sx_default_target(runner, question->ids, question->n, ask.query, &ask.target, task,
+                                 err));
+    double *attention = sx_xcalloc(n + 1, sizeof *attention);
+    double *logit = info->has_lm_head ? sx_xcalloc(n + 1, sizeof *logit) : NULL;
+    const enum sx_status status =
+        sx_path_ablation(runner, &sequence, &ask, attention, logit, task, err);
+    if (status == SX_OK) {
+        put_causal(sx_value_get(document, "terms"), n, attention, logit);
+        put_causal(sx_value_get(document, "rows"), n, attention, logit);
+        sx_value_set(document, "attention", sx_value_real(attention[n]));
+    }
+    if (status == SX_OK && logit) {
+        sx_token_word(model, ask.target, word, sizeof word);
+        sx_document_text(document, "target", word);
+        sx_value_set(document, "logit", sx_value_real(logit[n]));
+    }
+    sx_free(attention);
+    sx_free(logit);
+    return status;
+}
+
 /* --- the command line ---------------------------------------------------------------------------
  */
 

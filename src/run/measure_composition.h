@@ -24,6 +24,12 @@ enum sx_status sx_measure_composition(struct sx_runner *runner,
 /* The document's keys are told in the command's help. */
 struct sx_value *sx_composition_document(const struct sx_model *model,
                                          const struct sx_composition_result *result);
+/* The causal counterpart, beside each term of the document and in its rows: attention query→key and
+ * the target's logit (a model with a head) when that component does not reach this head's side. */
+enum sx_status sx_composition_add_causal(struct sx_runner *runner,
+                                         const struct sx_composition_question *question,
+                                         struct sx_value *document, struct sx_task *task,
+                                         struct sx_error *err) SX_MUST_CHECK;
 /* The command line that gives the same in a shell; the caller frees. */
 char *sx_composition_line(const struct sx_model *model,
                           const struct sx_composition_question *question,

@@ -100,6 +100,17 @@ run_ok compose esm2-bare --ids $ids --layer 1 --head 1
 run_ok compose esm2 --ids $ids --layer 1 --head 1 --side value
 assert_lacks "$out" period
 
+run_ok compose esm2 --ids $ids --layer 1 --head 1 --causal --json
+near "$(json "$out" '.attention')" 0.075227 1e-6 'attention with all'
+near "$(json "$out" '.logit')" 1.324140 2e-6 'logit with all'
+near "$(json "$out" '.terms[0].logit_without')" "$(json "$out" '.logit')" 1e-6 'a mask has no embedding to take out'
+assert_eq 'number null' "$(json "$out" '"\(.terms[4].attention_without | type) \(.terms[5].attention_without)"')"
+[[ $(json "$out" '.terms[4].attention_without') != "$(json "$out" '.attention')" ]] || fail 'nothing was taken out'
+run_ok compose esm2-bare --ids $ids --layer 1 --head 1 --side key --causal --json
+assert_eq false "$(json "$out" 'has("logit")')"
+run_ok compose esm2 --ids $ids --layer 1 --head 1 --causal
+assert_contains "$out" 'without'
+
 # --- heads
 run_ok heads esm2 --json
 assert_eq '4 8 8' "$(json "$out" '"\(.heads | length) \(.heads[3].ov | length) \(.heads[0].qk | length)"')"
