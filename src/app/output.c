@@ -222,6 +222,19 @@ static void json_text(const struct sx_value *document, int indent, struct sx_str
         sx_str_append_char(out, '\n');
 }
 
+/* `rows`, or the first list of maps in documents whose table has a name of its own. */
+static const struct sx_value *table_of(const struct sx_value *document)
+{
+    const struct sx_value *rows = sx_value_get(document, "rows");
+    for (size_t i = 0; !rows && i < sx_value_count(document); i++) {
+        const struct sx_value *item = sx_value_item(document, i);
+        if (sx_value_kind(item) == SX_VALUE_LIST &&
+            sx_value_kind(sx_value_item(item, 0)) == SX_VALUE_MAP)
+            rows = item;
+    }
+    return rows;
+}
+
 enum sx_status sx_output_document(const struct sx_value *document, enum sx_output_form form,
                                   int indent,
                                   void (*print)(const struct sx_value *, struct sx_str *),
@@ -235,7 +248,7 @@ enum sx_status sx_output_document(const struct sx_value *document, enum sx_outpu
         json_text(document, indent, &out);
         break;
     case SX_OUTPUT_CSV:
-        sx_output_csv(sx_value_get(document, "rows"), &out);
+        sx_output_csv(table_of(document), &out);
         break;
     case SX_OUTPUT_TEXT:
         if (print)

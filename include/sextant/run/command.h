@@ -40,7 +40,7 @@ struct sx_param {
 enum sx_command_flags {
     SX_CMD_CLI = 1,     /* sextant NAME … */
     SX_CMD_PROMPT = 2,  /* :NAME … in the explorer and in scripts */
-    SX_CMD_TABLE = 4,   /* --csv is offered: the document holds `rows` (a list of maps) */
+    SX_CMD_TABLE = 4,   /* --csv is offered: `rows` of the document, or its first list of maps */
     SX_CMD_STREAM = 8,  /* --json prints one line an event (train) */
     SX_CMD_HIDDEN = 16, /* internal: submitted by views, not offered in help */
     SX_CMD_APP = 32, /* carried out by the program itself (view, play, quit): sx_run refuses it */
