@@ -731,6 +731,7 @@ static const struct sx_key_binding keys[] = {
     {"attention", "L", ":view lens", NULL, "Layer by layer: the logit lens.", "Attention"},
     {"attention", "c", ":view contacts", NULL, "The contact map.", "Attention"},
     {"attention", "B", ":view bands", "bands", "This query and key in rotary bands.", "Attention"},
+    {"attention", "f", ":view circuit", NULL, "What writes the query of this head.", "Attention"},
     {"attention", "H", ":view head", "head", "This head in rotary bands along the keys.",
      "Attention"},
 };

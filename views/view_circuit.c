@@ -663,7 +663,11 @@ static void draw_parts(struct sx_canvas *cv, const struct sx_view *view,
     char title[160];
 
     parts_title(title, sizeof title, state, session);
-    struct sx_canvas body = sx_frame(cv, title, cv->w > 60 ? "score by band" : NULL, focus);
+    struct sx_canvas body = sx_frame(cv, title,
+                                     cv->w <= 60                  ? NULL
+                                     : state->side == SX_OF_VALUE ? "logits"
+                                                                  : "score by band",
+                                     focus);
     if (!parts_ready(state, session)) {
         const bool same = parts_are_asked(state, session) && data->state != SX_STATE_READY;
         sx_result_notice(&body, session, same ? data->state : SX_STATE_PENDING, data->serial,

@@ -408,6 +408,7 @@ static const struct sx_key_binding keys[] = {
     {"lens", "Enter", "open", "sequence", "This token in the sequence.", "Lens"},
     {"lens", "s", ":view sequence", NULL, "This token in the sequence.", "Lens"},
     {"lens", "a", ":view attention", "attention", "Where the heads look from this token.", "Lens"},
+    {"lens", "f", ":view circuit", NULL, "What this token's logit is made of.", "Lens"},
     {"lens", "i", "ask-input", "input", "Type another sequence or prompt.", "Lens"},
     {"lens", "PgDn", "page-down", NULL, "The next screen of positions.", "Lens"},
     {"lens", "PgUp", "page-up", NULL, "The screen of positions before.", "Lens"},

@@ -548,6 +548,10 @@ static const struct sx_key_binding keys[] = {
     {"sequence", "c", ":view contacts", "contacts", "The contact map.", "Sequence"},
     {"sequence", "b", ":view bands", "bands", "The scores of this query in rotary bands.",
      "Sequence"},
+    {"sequence", "d", ":view circuit", "circuit", "What this token's logit is made of.",
+     "Sequence"},
+    {"sequence", "p", ":view patching", NULL, "What changes when heads and tokens change.",
+     "Sequence"},
     {"sequence", "r", "again", NULL, "Predict again.", "Sequence"},
 };
 
