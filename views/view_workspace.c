@@ -8,6 +8,7 @@
 #include "model_parts.h"
 #include "partner.h"
 #include "sextant/base/alloc.h"
+#include "sextant/base/text.h"
 #include "sextant/model/names.h"
 #include "sextant/sae/names.h"
 #include "sextant/tui/layout.h"
@@ -631,6 +632,50 @@ static void draw_model(struct sx_canvas *body, const struct sx_entry *entry)
                    : " opens it: type a prompt, see what is predicted");
 }
 
+static const char *clean(char *buf, size_t size, const struct sx_value *text)
+{
+    const char *from = sx_value_string_or(text, "");
+    sx_text_clean(buf, size, from, strlen(from));
+    return buf;
+}
+
+/* "attn            F32 2×2×6×6" */
+static int draw_tensor(struct sx_canvas *cv, int y, const struct sx_value *tensor)
+{
+    const struct sx_value *shape = sx_value_get(tensor, "shape");
+    char sides[64] = "", name[64];
+    size_t used = 0;
+
+    for (size_t i = 0; i < sx_value_count(shape) && used + 24 < sizeof sides; i++)
+        used += (size_t)snprintf(sides + used, sizeof sides - used, "%s%lld", i ? "×" : "",
+                                 (long long)sx_value_int_or(sx_value_item(shape, i), 0));
+    sx_put_cut(cv, 0, y, 16, SX_STYLE_TEXT, clean(name, sizeof name, sx_value_get(tensor, "name")));
+    sx_putf(cv, 18, y, SX_STYLE_NUMBER, "%s %s",
+            sx_value_string_or(sx_value_get(tensor, "dtype"), ""), sides);
+    return 1;
+}
+
+/* What the file says of itself: by what line it was made, of which model, and its arrays. */
+static void draw_run(struct sx_canvas *cv, const struct sx_value *run)
+{
+    static const char *const keys[] = {"line", "model", "fingerprint", "interventions", "tool"};
+    const struct sx_value *tensors = sx_value_get(run, "tensors");
+    int y = 0;
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        char text[512];
+        if (!*clean(text, sizeof text, sx_value_get(run, keys[i])))
+            continue;
+        sx_put(cv, 0, y, SX_STYLE_LABEL, keys[i]);
+        struct sx_canvas part = sx_canvas_sub(cv, (struct sx_rect){14, y, cv->w - 14, cv->h - y});
+        const int rows = sx_paragraph(&part, 0, SX_STYLE_TEXT, text);
+        y += rows > 0 ? rows : 1;
+    }
+    y++;
+    for (size_t i = 0; i < sx_value_count(tensors) && y < cv->h; i++)
+        y += draw_tensor(cv, y, sx_value_item(tensors, i));
+}
+
 static void draw_entry(struct sx_canvas *cv, const struct sx_entry *entry, bool focus)
 {
     char title[96];
@@ -647,6 +692,8 @@ static void draw_entry(struct sx_canvas *cv, const struct sx_entry *entry, bool 
     }
     if (entry->kind == SX_ENTRY_PROBLEM)
         sx_paragraph(&inner, 0, SX_STYLE_BAD, entry->problem.message);
+    else if (entry->kind == SX_ENTRY_RUN && entry->run)
+        draw_run(&inner, entry->run);
     else if (entry->kind == SX_ENTRY_RUN)
         sx_paragraph(&inner, 0, SX_STYLE_TEXT,
                      "Activations of a transformer, as `run --out` wrote them. h5py and h5dump "

@@ -94,7 +94,7 @@ enum sx_status sx_result_file_write(const struct sx_job *job, struct sx_error *e
     const char *path = sx_arg_text(job->args, "out");
     struct sx_str text = SX_STR_INIT;
     SX_ASSERT(path && job->document);
-    sx_json_write(job->document, 1, &text);
+    sx_json_write(job->document, 2, &text);
     const enum sx_status status =
         ends_with(path, ".json") ? write_text(path, &text, err) : write_h5(job, path, &text, err);
     sx_str_release(&text);

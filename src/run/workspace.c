@@ -14,6 +14,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "result_file.h"
 #include "sextant/base/alloc.h"
 #include "sextant/base/log.h"
 #include "sextant/base/str.h"
@@ -227,10 +228,13 @@ static void add_file(struct scan *scan, const char *path, enum sx_entry_kind kin
     if (sx_container_detect(path, &container, &why) == SX_OK && container != SX_CONTAINER_HDF5)
         sx_fail(&why, SX_ERR_FORMAT, "%s: expected HDF5, found %s", path,
                 sx_container_name(container));
+    struct sx_value *run = NULL;
+    if (why.status == SX_OK && kind == SX_ENTRY_RUN)
+        why.status = sx_run_describe(path, &run, &why);
     if (why.status != SX_OK)
         add_problem(scan, path, &why);
     else
-        add_entry(scan, path, kind);
+        add_entry(scan, path, kind)->run = run;
 }
 
 /* --- walking ------------------------------------------------------------------------------------
@@ -707,6 +711,7 @@ void sx_workspace_release(struct sx_workspace *workspace)
         sx_free(workspace->entries[i].label);
         sx_sae_info_release(&workspace->entries[i].info);
         sx_model_info_release(&workspace->entries[i].model);
+        sx_value_free(workspace->entries[i].run);
     }
     for (size_t i = 0; i < workspace->n_families; i++) {
         sx_free(workspace->families[i].key);

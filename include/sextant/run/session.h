@@ -67,6 +67,7 @@ struct sx_entry {
     char *label;                /* owned, sanitised, relative to the workspace */
     struct sx_sae_info info;    /* SAE only */
     struct sx_model_info model; /* MODEL only */
+    struct sx_value *run;       /* RUN only, owned: what the file says, as `info` tells it */
     struct sx_error problem;    /* PROBLEM only */
     size_t family;              /* SAE: index of its family; else SIZE_MAX */
 };

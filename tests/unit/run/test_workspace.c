@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "sae_files.h"
+#include "sextant/io/h5.h"
 #include "sextant/run/workspace.h"
 #include "tiny_models.h"
 
@@ -329,6 +330,47 @@ Test(workspace, refused_transformers_concern_us_when_they_are_of_our_families_or
     sae_remove(folder);
 }
 
+/* An HDF5 file whose attribute `tool` is this one. */
+static void put_run(const char *folder, const char *name, const char *tool)
+{
+    static const int32_t ids[4] = {0, 32, 15, 2};
+    char *path = sx_xasprintf("%s/%s", folder, name);
+    struct sx_value *about = sx_value_map();
+    struct sx_h5 *h5 = NULL;
+    struct sx_error err;
+    sx_value_set(about, "tool", sx_value_string(tool));
+    sx_value_set(about, "interventions", sx_value_string("ctx@layers=1=zero"));
+    cr_assert_eq(sx_h5_create(path, &h5, &err), SX_OK, "%s", err.message);
+    cr_assert_eq(sx_h5_write_attributes(h5, "/", about, &err), SX_OK);
+    cr_assert_eq(sx_h5_write(h5, "0/ids", SX_DTYPE_I32, 1, (const uint64_t[]){4}, ids, 0, &err),
+                 SX_OK);
+    cr_assert_eq(sx_h5_commit(h5, &err), SX_OK);
+    sx_value_free(about);
+    sx_free(path);
+}
+
+Test(workspace, a_run_tells_what_it_holds)
+{
+    char *folder = sae_folder();
+    put_run(folder, "ours.run.h5", "sextant 0.1.0");
+    put_run(folder, "foreign.run.h5", "another tool");
+    struct sx_workspace w = scan(folder);
+    cr_assert_eq(w.n_entries, 2);
+    const struct sx_entry *foreign = entry_named(&w, "foreign.run.h5");
+    cr_assert_eq(foreign->kind, SX_ENTRY_PROBLEM);
+    cr_expect(strstr(foreign->problem.message, "tool"), "%s", foreign->problem.message);
+    const struct sx_entry *ours = entry_named(&w, "ours.run.h5");
+    cr_assert_eq(ours->kind, SX_ENTRY_RUN);
+    cr_assert_not_null(ours->run);
+    cr_expect_str_eq(sx_value_string_or(sx_value_get(ours->run, "interventions"), ""),
+                     "ctx@layers=1=zero");
+    const struct sx_value *tensor = sx_value_item(sx_value_get(ours->run, "tensors"), 0);
+    cr_expect_str_eq(sx_value_string_or(sx_value_get(tensor, "name"), ""), "0/ids");
+    cr_expect_eq(sx_value_int_or(sx_value_item(sx_value_get(tensor, "shape"), 0), 0), 4);
+    sx_workspace_release(&w);
+    sae_remove(folder);
+}
+
 Test(workspace, fair_esm_files_and_broken_models)
 {
     char *folder = sae_folder();
@@ -338,9 +380,9 @@ Test(workspace, fair_esm_files_and_broken_models)
     put_file(folder, "b.run.h5", "nothing", 7);
     struct sx_workspace w = scan(folder);
     cr_assert_eq(w.n_entries, 3);
-    cr_assert_eq(w.n_problems, 2);
+    cr_assert_eq(w.n_problems, 3);
     cr_assert_eq(entry_named(&w, "broken")->kind, SX_ENTRY_PROBLEM);
-    cr_assert_eq(entry_named(&w, "a.run.h5")->kind, SX_ENTRY_RUN);
+    cr_assert_eq(entry_named(&w, "a.run.h5")->kind, SX_ENTRY_PROBLEM);
     cr_assert_eq(entry_named(&w, "b.run.h5")->kind, SX_ENTRY_PROBLEM);
     sx_workspace_release(&w);
     drop_model(broken);
