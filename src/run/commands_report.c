@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "document.h"
 #include "model_input.h"
@@ -138,7 +139,6 @@ static enum sx_status write_report(struct report_job *r, struct sx_error *err)
                                     .options = &r->options,
                                     .data = &r->data,
                                     .report = &r->report};
-    SX_TRY(sx_folder_make(r->folder, err));
     about.protein = sequence_of(r, 0);
     about.first = sequence_of(r, 1);
     about.inside = sequence_of(r, r->report.example_inside);
@@ -159,6 +159,15 @@ static enum sx_status write_report(struct report_job *r, struct sx_error *err)
     return status;
 }
 
+/* Minutes of work should not end at a folder that cannot be written. */
+static enum sx_status make_folder(const struct report_job *r, struct sx_error *err)
+{
+    SX_TRY(sx_folder_make(r->folder, err));
+    if (access(r->folder, W_OK | X_OK) != 0)
+        return sx_fail(err, SX_ERR_IO, "%s: %s", r->folder, strerror(errno));
+    return SX_OK;
+}
+
 static enum sx_status make_report(struct report_job *r, struct sx_error *err)
 {
     SX_TRY(read_arguments(r, err));
@@ -167,6 +176,7 @@ static enum sx_status make_report(struct report_job *r, struct sx_error *err)
     SX_TRY(sx_model_must_predict(r->model, "report", err));
     SX_TRY(read_proteins(r, err));
     SX_TRY(must_fit(r, err));
+    SX_TRY(make_folder(r, err));
     SX_TRY(measure(r, err));
     return write_report(r, err);
 }
