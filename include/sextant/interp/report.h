@@ -20,7 +20,8 @@ enum { SX_REPORT_CLAIMS = 8 };
 
 /* What an interval says of a bound, and what conditions together say of a claim. */
 enum sx_verdict { SX_UNDECIDED, SX_SUPPORTED, SX_NOT_SUPPORTED };
-const char *sx_verdict_name(enum sx_verdict verdict); /* "supports" "does not support" "undecided" */
+const char *
+sx_verdict_name(enum sx_verdict verdict); /* "supports" "does not support" "undecided" */
 
 /* Fewer sequences than this decide nothing. */
 enum { SX_REPORT_LEAST = 8 };
