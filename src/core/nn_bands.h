@@ -37,16 +37,6 @@ INLINE void put(float *p, vec v, const bool whole, size_t n)
         v_store_part(p, v, n);
 }
 
-/* The lanes behind the n keys count nothing: there the mean is 0 like the score. */
-INLINE vec mean_of(vec mean, const bool whole, size_t n)
-{
-    float lanes[W];
-    if (whole)
-        return mean;
-    v_store(lanes, mean);
-    return v_load_part(lanes, n);
-}
-
 /* The keys j … of a group. total NULL: not wanted. */
 INLINE void group_step(struct band_group *g, const size_t bands, size_t j, float *total,
                        const bool first, const bool whole, size_t n)
@@ -57,7 +47,7 @@ INLINE void group_step(struct band_group *g, const size_t bands, size_t j, float
         const vec s =
             v_fma(g->qi[k], take(g->im[k] + j, whole, n), g->qr[k] * take(g->re[k] + j, whole, n));
         g->size[k] += magnitude(s);
-        g->centred[k] += magnitude(s - mean_of(g->mean[k], whole, n));
+        g->centred[k] += magnitude(s - g->mean[k]);
         put(g->offset[k] + j, take(g->offset[k] + j, whole, n) + s, whole, n);
         sum += s;
     }
@@ -69,7 +59,8 @@ INLINE void rotary_group(const struct sx_band_sums *in, size_t b, const size_t b
 {
     const size_t n = in->n_k;
     struct band_group g;
-    size_t j = 0;
+    size_t j = 0,
+           spare = 0; /* lanes without a key: there the score is 0, |0 - mean| is taken off */
 #pragma GCC unroll 4
     for (size_t k = 0; k < bands; k++) {
         g.re[k] = in->kt + (b + k) * in->ldk;
@@ -84,16 +75,20 @@ INLINE void rotary_group(const struct sx_band_sums *in, size_t b, const size_t b
     const size_t head = (W - (uintptr_t)g.offset[0] / sizeof(float) % W) % W;
     if (head > 0) {
         j = head < n ? head : n;
+        spare += W - j;
         group_step(&g, bands, 0, total, b == 0, false, j);
     }
     for (; j + W <= n; j += W)
         group_step(&g, bands, j, total, b == 0, true, W);
-    if (j < n)
+    if (j < n) {
+        spare += W - (n - j);
         group_step(&g, bands, j, total, b == 0, false, n - j);
+    }
 #pragma GCC unroll 4
     for (size_t k = 0; k < bands; k++) {
         in->size[b + k] += (double)v_sum(g.size[k]);
-        in->centred[b + k] += (double)v_sum(g.centred[k]);
+        in->centred[b + k] +=
+            (double)v_sum(g.centred[k]) - (double)spare * fabs((double)in->mean[b + k]);
     }
 }
 
@@ -118,13 +113,14 @@ static void rest_band(const struct sx_band_sums *in)
         for (size_t i = 2 * b; i < in->d; i++)
             s = v_fma(v_set(in->q[i]), take(in->kt + i * in->ldk + j, whole, n - j), s);
         size += magnitude(s);
-        centred += magnitude(s - mean_of(v_set(in->mean[b]), whole, n - j));
+        centred += magnitude(s - v_set(in->mean[b]));
         put(offset + j, take(offset + j, whole, n - j) + s, whole, n - j);
         if (in->score)
             put(in->total + j, take(in->total + j, whole, n - j) + s, whole, n - j);
     }
     in->size[b] += (double)v_sum(size);
-    in->centred[b] += (double)v_sum(centred);
+    in->centred[b] +=
+        (double)v_sum(centred) - (double)((n + W - 1) / W * W - n) * fabs((double)in->mean[b]);
 }
 
 static void compare_scores(struct sx_band_sums *in)
