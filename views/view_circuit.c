@@ -522,6 +522,13 @@ static void draw_terms(struct sx_canvas *cv, const struct sx_view *view,
 
     terms_title(title, sizeof title, session);
     struct sx_canvas body = sx_frame(cv, title, state->by_layer ? "by layer" : "by effect", focus);
+    if (!session->input.info.has_lm_head) {
+        sx_slot_notice(
+            &body, SX_STATE_EMPTY, NULL, "",
+            "This model has no output head, so there is no logit to take apart; what its "
+            "heads are made of can be asked: :select --layer N --head N chooses one.");
+        return;
+    }
     if (!terms_ready(state, session)) {
         const bool same = data->result.token == sx_selected_token(session);
         sx_result_notice(&body, session,
@@ -945,12 +952,13 @@ static void circuit_need(struct sx_view *view, const struct sx_session *session,
     if (!sx_need_input(session, emit))
         return;
     follow(state, session);
-    if (sx_slot_wanted(session, terms->state, terms->serial) ||
-        terms->result.token != sx_selected_token(session) ||
-        target_moved(session, terms->result.target) ||
-        (state->embeddings && terms_current(session) && !terms->result.by_embedding &&
-         (state->linear_serial != session->input.serial ||
-          state->linear_token != sx_selected_token(session))))
+    const bool logits = session->input.info.has_lm_head; /* without, heads can still be looked at */
+    if (logits && (sx_slot_wanted(session, terms->state, terms->serial) ||
+                   terms->result.token != sx_selected_token(session) ||
+                   target_moved(session, terms->result.target) ||
+                   (state->embeddings && terms_current(session) && !terms->result.by_embedding &&
+                    (state->linear_serial != session->input.serial ||
+                     state->linear_token != sx_selected_token(session)))))
         ask_terms(state, session, emit);
     if (fresh && terms_ready(state, session) && choose_head(state, session, emit))
         return;

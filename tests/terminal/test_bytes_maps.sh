@@ -43,3 +43,5 @@ for colours in 16 256; do
 done
 measure attention looks a $'\r\fz\fjhk' 256
 measure lens scale c $'\fv\fv\fjk' 256
+measure circuit residual a $'\fjhk' 256
+measure patching strongest a $'\fjhk' 256

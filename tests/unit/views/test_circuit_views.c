@@ -190,6 +190,21 @@ Test(circuit_views_need, circuit_chooses_a_head)
     stage_free(stage);
 }
 
+/* No logit to take apart, but heads to look at. */
+Test(circuit_views_need, circuit_without_a_head_for_logits)
+{
+    struct stage *stage = protein_stage("circuit", 80, 24);
+    struct sx_session *session = &stage->fake.session;
+
+    session->input.info.has_lm_head = false;
+    session->attribution.state = SX_STATE_EMPTY;
+    session->selection.head = 6;
+    stage_need(stage);
+    expect_lines(stage, "composition --layer 3 --head 6 --side query");
+    stage_golden(stage, "circuit-no-logits", 80, 24);
+    stage_free(stage);
+}
+
 Test(circuit_views_need, nterm_is_of_proteins)
 {
     struct stage *stage = text_stage("nterm", 120, 40);
