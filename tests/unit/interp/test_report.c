@@ -202,6 +202,150 @@ Test(report, reading_of_logits)
     cr_assert_eq(r.top, SX_ESM_M);
 }
 
+/* --- what each claim makes of its measurements --------------------------------------------------
+ */
+
+struct fact {
+    const char *key;
+    double value;
+};
+
+/* Every protein measures the same: intervals without width. */
+static enum sx_verdict concluded(struct made *m, int claim,
+                                 void (*conclude)(struct sx_study *, struct sx_report_claim *),
+                                 const struct fact *facts, size_t n, const struct fact *other)
+{
+    struct sx_report report = {0};
+    struct sx_study study = study_of(m, &report);
+    struct sx_report_claim *c = &report.claims[claim - 1];
+    study.n = PROTEINS;
+    report.heads = sx_xcalloc(1, sizeof *report.heads);
+    report.n_heads = 1;
+    for (size_t i = 0; i < n; i++)
+        for (study.protein = 0; study.protein < PROTEINS; study.protein++)
+            sx_study_set(&study, facts[i].key,
+                         other && strcmp(other->key, facts[i].key) == 0 ? other->value
+                                                                        : facts[i].value);
+    conclude(&study, c);
+    sx_claim_decide(c);
+    const enum sx_verdict verdict = c->verdict;
+    for (size_t i = 0; i < study.n_series; i++)
+        sx_free(study.series[i].value);
+    sx_free(study.series);
+    sx_report_release(&report);
+    return verdict;
+}
+
+/* All facts together support the claim; each of `breaks` alone undoes it. */
+#define CHECK_CLAIM(claim, conclude, facts, breaks, undone)                                        \
+    do {                                                                                           \
+        const size_t n_ = sizeof(facts) / sizeof *(facts);                                         \
+        cr_assert_eq(concluded(&m, claim, conclude, facts, n_, NULL), SX_SUPPORTED, "C%d", claim); \
+        for (size_t b_ = 0; b_ < sizeof(breaks) / sizeof *(breaks); b_++)                          \
+            cr_assert_eq(concluded(&m, claim, conclude, facts, n_, &(breaks)[b_]), undone,         \
+                         "C%d with %s = %g", claim, (breaks)[b_].key, (breaks)[b_].value);         \
+    } while (0)
+
+Test(report, prediction_and_retrieval_are_decided_by_their_numbers)
+{
+    struct made m;
+    make(&m);
+    const struct fact c1[] = {{"says_met_first", 1}, {"above_background", 0.01}};
+    const struct fact not1[] = {{"says_met_first", 0}, {"above_background", 0.2}};
+    CHECK_CLAIM(1, sx_c1_conclude, c1, not1, SX_NOT_SUPPORTED);
+    const struct fact c2[] = {{"p_met_first", 0.9},
+                              {"p_value_zero", 0.1},
+                              {"p_value_mean", 0.2},
+                              {"p_all_swapped", 0.85},
+                              {"reference_says_met", 1}};
+    const struct fact not2[] = {{"p_value_zero", 0.8},
+                                {"p_value_mean", 0.5},
+                                {"p_all_swapped", 0.3},
+                                {"reference_says_met", 0}};
+    CHECK_CLAIM(2, sx_c2_conclude, c2, not2, SX_NOT_SUPPORTED);
+    const struct fact unclear2[] = {{"p_met_first", 0.05}}; /* nothing to take a share of */
+    CHECK_CLAIM(2, sx_c2_conclude, c2, unclear2, SX_UNDECIDED);
+    const struct fact c3[] = {{"gap", 5}, {"q_rotated", 3}, {"q_control", 0.1}, {"writers", 3.5}};
+    const struct fact not3[] = {{"q_rotated", 0.5}, {"q_control", 2}, {"writers", 1.2}};
+    CHECK_CLAIM(3, sx_c3_conclude, c3, not3, SX_NOT_SUPPORTED);
+    const struct fact unclear3[] = {{"gap", 0.01}};
+    CHECK_CLAIM(3, sx_c3_conclude, c3, unclear3, SX_UNDECIDED);
+    const struct fact c4[] = {{"bos_inside", 0.5},
+                              {"context_mlp_inside", -1},
+                              {"context_off", 0.4},
+                              {"context_over_control", 0.3}};
+    const struct fact not4[] = {{"bos_inside", 0.01},
+                                {"context_mlp_inside", 0.5},
+                                {"context_off", -1e-4},
+                                {"context_over_control", -0.1}};
+    CHECK_CLAIM(4, sx_c4_conclude, c4, not4, SX_NOT_SUPPORTED);
+    fixture_close(&m.f);
+}
+
+Test(report, bands_starts_and_resolution_are_decided_by_their_numbers)
+{
+    struct made m;
+    make(&m);
+    const struct fact c5[] = {{"gap", 5},
+                              {"query_norm_all", 2},
+                              {"direction_all", 7},
+                              {"factors_all", 10},
+                              {"interaction_all", 1},
+                              {"one_by_one_all", 8},
+                              {"bands_carrying", 3},
+                              {"patch_norm_all", -1}};
+    const struct fact not5[] = {{"query_norm_all", 0.1},
+                                {"direction_all", 0.2},
+                                {"interaction_all", 0.1},
+                                {"bands_carrying", 1.5},
+                                {"patch_norm_all", -1e-5}};
+    CHECK_CLAIM(5, sx_c5_conclude, c5, not5, SX_NOT_SUPPORTED);
+    const struct fact c6[] = {{"share_b0", 0.6},       {"share_b1", 0.2},
+                              {"query_norm_short", 3}, {"direction_short", 6},
+                              {"factors_short", 10},   {"direction_longer", 8},
+                              {"factors_longer", 10}};
+    const struct fact not6[] = {{"share_b0", 0.1},
+                                {"query_norm_short", 0.1},
+                                {"direction_short", 0.1},
+                                {"direction_longer", 2}};
+    CHECK_CLAIM(6, sx_c6_conclude, c6, not6, SX_NOT_SUPPORTED);
+    const struct fact c7[] = {
+        {"cut_says_met", 1}, {"cut_inside_says_met", 0}, {"cut_difference", 1}};
+    const struct fact not7[] = {
+        {"cut_says_met", 0}, {"cut_inside_says_met", 1}, {"cut_difference", 0}};
+    CHECK_CLAIM(7, sx_c7_conclude, c7, not7, SX_NOT_SUPPORTED);
+    const struct fact c8[] = {
+        {"gap", 5}, {"q_rotated", 4}, {"only_head_0", 2}, {"only_band_1", 1}, {"only_part_2", 2}};
+    const struct fact not8[] = {{"only_head_0", 3.9}, {"only_band_1", 3.9}, {"only_part_2", 4}};
+    CHECK_CLAIM(8, sx_c8_conclude, c8, not8, SX_NOT_SUPPORTED);
+    const struct fact unclear8[] = {{"q_rotated", 0.2}};
+    CHECK_CLAIM(8, sx_c8_conclude, c8, unclear8, SX_UNDECIDED);
+    fixture_close(&m.f);
+}
+
+/* Natural starts decide where there are enough of them, whatever the cut proteins say. */
+Test(report, natural_starts_come_first)
+{
+    struct made m;
+    struct sx_nterm_row rows[12] = {0};
+    make(&m);
+    for (size_t i = 0; i < 12; i++) {
+        rows[i].first = i < 10 ? 'K' : 'M'; /* controls do not count */
+        rows[i].cell[SX_MATURE_FIRST] =
+            (struct sx_nterm_cell){.made = true, .p_met = 0.8F, .top = i < 10 ? 'M' : 'A'};
+        rows[i].cell[SX_PRECURSOR_INSIDE] =
+            (struct sx_nterm_cell){.made = true, .p_met = 0.02F, .top = i < 10 ? 'L' : 'M'};
+    }
+    struct sx_nterm_result nterm = {.rows = rows, .n_rows = 12};
+    const struct fact facts[] = {
+        {"cut_says_met", 0}, {"cut_inside_says_met", 1}, {"cut_difference", -1}};
+    m.input.nterm = &nterm;
+    cr_assert_eq(concluded(&m, 7, sx_c7_conclude, facts, 3, NULL), SX_SUPPORTED);
+    nterm.n_rows = SX_REPORT_LEAST - 1;
+    cr_assert_eq(concluded(&m, 7, sx_c7_conclude, facts, 3, NULL), SX_NOT_SUPPORTED);
+    fixture_close(&m.f);
+}
+
 /* --- all of it ----------------------------------------------------------------------------------
  */
 
