@@ -473,5 +473,6 @@ double sx_scan_effect(const struct sx_scan_result *result, size_t cell)
         return value - result->clean;
     if (!result->normalised)
         return value - result->corrupt;
-    return (value - result->corrupt) / (result->clean - result->corrupt);
+    /* + 0: nothing changed is 0, not -0 */
+    return (value - result->corrupt) / (result->clean - result->corrupt) + 0.0;
 }

@@ -131,3 +131,8 @@ run_fail 2 positions $esm --seq KTV --prepend -1
 run_fail 2 positions $esm
 run positions $text --prompt abc
 [[ $status != 0 ]] || fail 'positions of a language model'
+
+# --- the explorer's grid
+run_ok view patching $esm --size 100x30 --color none --do "input MKTVRAG" --do "mask --token 1" \
+    --do "patch-grid --corrupt <mask>RRLEAG --grid layer-token --metric logit"
+assert_contains "$out" '27/27'
