@@ -260,7 +260,12 @@ static enum sx_status run_batch(struct scan *s, struct batch *b, size_t layer, s
 
 static enum sx_status run_batches(struct scan *s, struct sx_error *err)
 {
-    struct batch b = {.logits = sx_xcalloc(MAX_BATCH, (size_t)s->info->vocab * sizeof(float))};
+    size_t most = 1;
+    for (size_t i = 0; i < s->n_layers; i++) {
+        const size_t batch = s->queues[s->layers[i]].batch;
+        most = batch > most ? batch : most;
+    }
+    struct batch b = {.logits = sx_xcalloc(most, (size_t)s->info->vocab * sizeof(float))};
     enum sx_status status = SX_OK;
     while (status == SX_OK && s->n_done < s->n_cells)
         for (size_t i = s->n_layers; status == SX_OK && i-- > 0;) {
