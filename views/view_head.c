@@ -17,6 +17,7 @@
 
 struct head_state {
     struct sx_heatmap_state map;
+    struct sx_rect key_line; /* noted by the last draw, in the body */
     bool centred, numbers, on_sum;
     bool pinned;
     size_t pin; /* a key, kept to compare */
@@ -294,8 +295,9 @@ static int draw_key(struct sx_canvas *cv, int y, const struct map_ctx *ctx)
     return x;
 }
 
-static void draw_below(struct sx_canvas *cv, const struct map_ctx *ctx,
-                       const struct sx_heatmap_state *map)
+/* Returns the row of the line about the key. */
+static int draw_below(struct sx_canvas *cv, const struct map_ctx *ctx,
+                      const struct sx_heatmap_state *map)
 {
     const struct sx_head_result *r = &ctx->session->head.result;
     const double end = fmax(largest(r->attention, ctx->keys),
@@ -314,6 +316,7 @@ static void draw_below(struct sx_canvas *cv, const struct map_ctx *ctx,
     snprintf(scale, sizeof scale, "bars: sqrt, to %g", end);
     if (used + 22 <= cv->w)
         sx_put_right(cv, cv->w - 20, 2 * h + 1, 20, SX_STYLE_DIM, scale);
+    return 2 * h + 1;
 }
 
 /* "P(M) .971 → .413   top M → L   without bands 0 2" */
@@ -465,6 +468,7 @@ static void draw_map(struct sx_canvas *cv, struct map_ctx *ctx, struct head_stat
         sx_frame(cv, title, sx_position_text(info, session, key_at(session)), true);
     struct sx_canvas inner = sx_canvas_sub(&body, (struct sx_rect){1, 0, body.w - 2, body.h});
     const int bars = inner.h >= 10 ? BAR_ROWS : 0, head = inner.h > 4;
+    state->key_line = (struct sx_rect){0};
     ctx->ascii = sx_canvas_ascii(cv);
     const struct sx_heatmap map = map_of(state, ctx);
     struct sx_canvas area =
@@ -481,7 +485,8 @@ static void draw_map(struct sx_canvas *cv, struct map_ctx *ctx, struct head_stat
         return;
     const int y = head + state->map.page_rows + 3;
     struct sx_canvas below = sx_canvas_sub(&inner, (struct sx_rect){0, y, inner.w, inner.h - y});
-    draw_below(&below, ctx, &state->map);
+    const int line = draw_below(&below, ctx, &state->map);
+    state->key_line = (struct sx_rect){1, 1 + y + line, inner.w, line < below.h ? 1 : 0};
 }
 
 static void head_draw(const struct sx_view *view, const struct sx_session *session,
@@ -516,13 +521,18 @@ static void head_draw(const struct sx_view *view, const struct sx_session *sessi
 static size_t head_followers(const struct sx_view *view, const struct sx_session *session,
                              struct sx_rect out[SX_FOLLOWERS])
 {
+    const struct head_state *state = view->state;
     struct sx_rect pane[2];
+    size_t n = 0;
 
     if (!head_current(session))
         return 0;
     panes_of(view, session, pane);
-    out[0] = pane[1];
-    return pane[1].w > 0 && pane[1].h > 0;
+    if (pane[1].w > 0 && pane[1].h > 0)
+        out[n++] = pane[1];
+    if (state->key_line.h > 0)
+        out[n++] = state->key_line;
+    return n;
 }
 
 static void ask_head(const struct sx_session *session, struct sx_emit *emit)
