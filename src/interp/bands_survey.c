@@ -1,6 +1,6 @@
-/* Every layer, head and pair of a sequence, a layer at a time: its queries and keys are kept until
- * they have been gone through, then the next layer runs. Scores of some queries are kept to be
- * compared with the sums over bands; all of them would cost more than the decomposition. */
+/* Every layer, head and pair of a sequence: one pass keeps the queries and keys of all layers,
+ * which are then gone through head by head. Scores of some queries are kept to be compared with the
+ * sums over bands; all of them would cost more than the decomposition. */
 #include <math.h>
 #include <string.h>
 
@@ -19,12 +19,10 @@ struct survey {
     struct sx_task *task;
     size_t H, n, ldk, width; /* width: of by_offset with room behind it */
     bool causal;
-    uint32_t layer;
-    float *resid, *next; /* [n,D] */
     uint32_t rows[SX_SURVEY_ROWS];
     size_t n_rows;
     size_t *row_of;       /* [n] number of the query among the rows; SIZE_MAX: none */
-    float *q, *k, *score; /* [n,H,d] rotated; [H,n_rows,n] */
+    float *q, *k, *score; /* [L,n,H,d] rotated; [L,H,n_rows,n] */
     struct part {         /* of one thread; owned */
         float *kt;        /* [d,ldk] keys transposed */
         float *q;         /* [d] scaled */
@@ -61,11 +59,17 @@ static void add_key(const struct survey *s, struct part *part, const float *k)
         part->mean[i] += (double)k[i];
 }
 
-static void one_query(const struct survey *s, struct part *part, size_t head, size_t query,
+static const float *row_at(const struct survey *s, const float *rows, size_t unit, size_t token)
+{
+    return rows + ((unit / s->H * s->n + token) * s->H + unit % s->H) * s->shape.d;
+}
+
+/* unit: layer * H + head. */
+static void one_query(const struct survey *s, struct part *part, size_t unit, size_t query,
                       double *size, double *centred)
 {
     const size_t d = s->shape.d;
-    const float *q = s->q + (query * s->H + head) * d;
+    const float *q = row_at(s, s->q, unit, query);
     const size_t seen = s->causal ? query + 1 : s->n;
     const size_t row = s->row_of[query];
     for (size_t i = 0; i < d; i++)
@@ -79,7 +83,7 @@ static void one_query(const struct survey *s, struct part *part, size_t head, si
         .d = d,
         .n_rotary = s->shape.n_rotary,
         .mean = part->taken,
-        .score = row < s->n_rows ? s->score + (head * s->n_rows + row) * s->n : NULL,
+        .score = row < s->n_rows ? s->score + (unit * s->n_rows + row) * s->n : NULL,
         .by_offset = part->offset + (s->n - 1 - query),
         .ldo = s->width,
         .total = part->total,
@@ -100,25 +104,25 @@ static size_t pairs_at(const struct survey *s, size_t i)
     return s->causal && i > s->n - 1 ? 0 : s->n - apart;
 }
 
-static void one_head(const struct survey *s, struct part *part, size_t head)
+static void one_head(const struct survey *s, struct part *part, size_t unit)
 {
     const size_t d = s->shape.d;
     const size_t B = s->shape.n;
     const size_t ld = s->H * d;
-    const size_t first = ((size_t)s->layer * s->H + head) * B;
+    const size_t first = unit * B;
     const size_t offsets = 2 * s->n - 1;
     double *size = s->out->size + first;
     double *centred = s->out->centred + first;
     double all = 0;
-    sx_attention_keys(s->k + head * d, ld, s->n, d, part->kt, s->ldk, 0);
+    sx_attention_keys(row_at(s, s->k, unit, 0), ld, s->n, d, part->kt, s->ldk, 0);
     memset(part->offset, 0, B * s->width * sizeof *part->offset);
     memset(part->mean, 0, d * sizeof *part->mean);
     for (size_t t = 0; t < s->n && !s->causal; t++)
-        add_key(s, part, s->k + (t * s->H + head) * d);
+        add_key(s, part, row_at(s, s->k, unit, t));
     for (size_t t = 0; t < s->n; t++) {
         if (s->causal)
-            add_key(s, part, s->k + (t * s->H + head) * d);
-        one_query(s, part, head, t, size, centred);
+            add_key(s, part, row_at(s, s->k, unit, t));
+        one_query(s, part, unit, t, size, centred);
     }
     const double pairs = (double)s->n * (double)(s->causal ? s->n + 1 : 2 * s->n) / 2;
     for (size_t b = 0; b < B; b++)
@@ -138,42 +142,29 @@ static void heads_of(void *arg, struct sx_gang *gang, int member)
     struct survey *s = arg;
     size_t first;
     size_t last;
-    sx_gang_share(gang, member, s->H, &first, &last);
+    sx_gang_share(gang, member, (size_t)s->info->n_layers * s->H, &first, &last);
     for (; first < last && !(s->task && sx_task_is_cancelled(s->task)); first++)
         one_head(s, &s->part[member], first);
 }
 
-/* --- the layers ----------------------------------------------------------------------------------
+/* --- the pass -----------------------------------------------------------------------------------
  */
 
-static enum sx_status run_layer(struct survey *s, struct sx_error *err)
+static enum sx_status run_model(struct survey *s, struct sx_error *err)
 {
-    const struct sx_choice layer = {&s->layer, 1};
     const struct sx_capture captures[] = {
-        {.point = SX_POINT_Q_ROT, .layers = layer, .out = s->q},
-        {.point = SX_POINT_K_ROT, .layers = layer, .out = s->k},
-        {.point = SX_POINT_SCORES,
-         .layers = layer,
-         .tokens = {s->rows, s->n_rows},
-         .out = s->score},
-        {.point = SX_POINT_RESID_POST, .layers = layer, .out = s->next},
+        {.point = SX_POINT_Q_ROT, .out = s->q},
+        {.point = SX_POINT_K_ROT, .out = s->k},
+        {.point = SX_POINT_SCORES, .tokens = {s->rows, s->n_rows}, .out = s->score},
     };
     struct sx_sequence sequence = *s->sequence;
     sequence.rows = NULL;
     sequence.n_rows = 0;
-    if (s->layer > 0) {
-        sequence.from_layer = s->layer;
-        sequence.resid = s->resid;
-    }
     const struct sx_pass pass = {.sequences = &sequence,
                                  .n_sequences = 1,
-                                 .hooks = {.captures = captures, .n_captures = 4},
-                                 .until_layer = s->layer + 1};
-    SX_TRY(sx_run_pass(s->runner, &pass, s->task, err));
-    float *swap = s->resid;
-    s->resid = s->next;
-    s->next = swap;
-    return SX_OK;
+                                 .hooks = {.captures = captures, .n_captures = 3},
+                                 .until_layer = (size_t)s->info->n_layers};
+    return sx_run_pass(s->runner, &pass, s->task, err);
 }
 
 static bool part_room(const struct survey *s, struct part *part)
@@ -207,6 +198,7 @@ static enum sx_status make_room(struct survey *s, int members, struct sx_error *
     choose_rows(s);
     const size_t cells = (size_t)s->info->n_layers * s->H * s->shape.n;
     const size_t D = (size_t)s->info->d_model;
+    const size_t rows = (size_t)s->info->n_layers * s->n;
     bool ok = true;
     *out = (struct sx_band_survey){
         .n_layers = (size_t)s->info->n_layers,
@@ -222,14 +214,12 @@ static enum sx_status make_room(struct survey *s, int members, struct sx_error *
     };
     for (size_t b = 0; b < s->shape.n; b++)
         out->period[b] = sx_band_period(&s->shape, b);
-    s->resid = sx_alloc_big(s->n, D * sizeof(float));
-    s->next = sx_alloc_big(s->n, D * sizeof(float));
-    s->q = sx_alloc_big(s->n, D * sizeof(float));
-    s->k = sx_alloc_big(s->n, D * sizeof(float));
-    s->score = sx_alloc_big(s->H * s->n_rows, s->n * sizeof(float));
+    s->q = sx_alloc_big(rows, D * sizeof(float));
+    s->k = sx_alloc_big(rows, D * sizeof(float));
+    s->score = sx_alloc_big((size_t)s->info->n_layers * s->H * s->n_rows, s->n * sizeof(float));
     for (int m = 0; m < members; m++)
         ok = part_room(s, &s->part[m]) && ok;
-    if (ok && out->by_offset && s->resid && s->next && s->q && s->k && s->score)
+    if (ok && out->by_offset && s->q && s->k && s->score)
         return SX_OK;
     return sx_fail(err, SX_ERR_NOMEM, "%s: no memory for all pairs of %zu tokens", s->info->path,
                    s->n);
@@ -237,8 +227,6 @@ static enum sx_status make_room(struct survey *s, int members, struct sx_error *
 
 static void release_room(struct survey *s)
 {
-    sx_free(s->resid);
-    sx_free(s->next);
     sx_free(s->q);
     sx_free(s->k);
     sx_free(s->score);
@@ -253,19 +241,16 @@ static void release_room(struct survey *s)
     }
 }
 
-static enum sx_status all_layers(struct survey *s, struct sx_gang *gang, struct sx_error *err)
+static enum sx_status all_pairs(struct survey *s, struct sx_gang *gang, struct sx_error *err)
 {
     double worst = 0;
     double largest = 0;
     SX_TRY(make_room(s, sx_gang_size(gang), err));
-    for (; s->layer < s->info->n_layers; s->layer++) {
-        SX_TRY(sx_task_step(s->task, s->layer, s->info->n_layers));
-        SX_TRY(run_layer(s, err));
-        const double start = sx_clock();
-        sx_gang_run(gang, heads_of, s);
-        s->out->seconds += sx_clock() - start;
-    }
-    SX_TRY(sx_task_step(s->task, s->layer, s->info->n_layers));
+    SX_TRY(run_model(s, err));
+    const double start = sx_clock();
+    sx_gang_run(gang, heads_of, s);
+    s->out->seconds = sx_clock() - start;
+    SX_TRY(sx_task_step(s->task, s->info->n_layers, s->info->n_layers));
     for (int m = 0; m < sx_gang_size(gang); m++) {
         worst = fmax(worst, s->part[m].worst);
         largest = fmax(largest, s->part[m].largest);
@@ -297,7 +282,7 @@ enum sx_status sx_band_survey_run(struct sx_runner *runner, const struct sx_sequ
     *out = (struct sx_band_survey){0};
     SX_ASSERT(sequence->n > 0);
     struct sx_gang *gang = sx_gang_new(threads);
-    const enum sx_status status = all_layers(s, gang, err);
+    const enum sx_status status = all_pairs(s, gang, err);
     sx_gang_free(gang);
     release_room(s);
     sx_free(s);
@@ -319,8 +304,10 @@ uint64_t sx_band_survey_bytes(const struct sx_model_info *info, size_t n)
     const double H = (double)info->n_heads;
     const double T = (double)n;
     const double cells = (double)info->n_layers * H * ((double)info->n_bands + 1);
+    const double L = (double)info->n_layers;
     double bytes =
-        (H * T * SX_SURVEY_ROWS + cells * 2 * T + 4 * T * (double)info->d_model) * sizeof(float);
+        (L * H * T * SX_SURVEY_ROWS + cells * 2 * T + 2 * L * T * (double)info->d_model) *
+        sizeof(float);
     bytes += cells * 24;
     return bytes < 1e18 ? (uint64_t)bytes : (uint64_t)1e18;
 }

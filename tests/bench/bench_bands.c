@@ -1,7 +1,7 @@
 /* Every layer, head and pair in rotary bands against the forward pass, in one run:
  *   bench_bands [threads]
  * ESM2-8M and Pythia-70M shapes with random weights. Printed are the seconds of the decomposition
- * alone and of all that a survey takes beyond a pass (it keeps queries, keys and one layer's
+ * alone and of all that a survey takes beyond a pass (it keeps queries, keys and some
  * scores), as ratios to the pass, and the rate of its operations to that of a 2048^3 product. */
 #include <math.h>
 #include <stdio.h>

@@ -156,7 +156,7 @@ void sx_bands_aggregate(const struct sx_bands_result *const *results, size_t n, 
  * ------------------------------------------------------------
  */
 
-enum { SX_SURVEY_ROWS = 32 };
+enum { SX_SURVEY_ROWS = 8 };
 struct sx_band_survey {
     size_t n_layers, n_heads, n_bands, n;
     bool pass_through;
