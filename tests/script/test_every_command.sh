@@ -9,7 +9,7 @@ table=$SX_SOURCE/src/run/command_table.c
 names=$(sed -n 's/^        \.name = "\([a-z-]*\)",$/\1/p' "$table")
 [[ $(wc -l <<<"$names") -gt 15 ]] || fail "the table could not be read"
 for name in $names; do
-    grep -qE "(run_ok|run|run_fail [0-9]|SEXTANT\"?) $name |:$name(\$|[^a-z-])|--do '$name" <<<"$tests" ||
+    grep -qE "(run_ok|run|run_fail [0-9]|SEXTANT\"?) $name |:$name(\$|[^a-z-])|--do ['\"]$name" <<<"$tests" ||
         fail "no test uses the command $name"
 done
 helps=$(grep -c '^        \.help = "' "$table")
