@@ -425,6 +425,17 @@ static bool search_request(struct sequence_state *state, const struct sx_session
     return true;
 }
 
+/* Masks and contacts are ESM-2's. */
+static bool sequence_offers(const struct sx_view *view, const struct sx_session *session,
+                            const char *request)
+{
+    const bool of_proteins = strcmp(request, "mark") == 0 || strcmp(request, "mask-clear") == 0 ||
+                             strcmp(request, ":view contacts") == 0;
+
+    (void)view;
+    return !of_proteins || !sx_input_ready(session) || sx_is_protein(session);
+}
+
 static void mask_request(const struct sx_session *session, bool clear, struct sx_emit *emit)
 {
     if (!sx_is_protein(session))
@@ -569,6 +580,7 @@ const struct sx_view_ops sx_view_sequence = {
     .draw = sequence_draw,
     .followers = sequence_followers,
     .request = sequence_request,
+    .offers = sequence_offers,
     .title = sx_title_of_input,
     .data = sequence_data,
 };

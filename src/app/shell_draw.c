@@ -169,6 +169,15 @@ static void draw_last_line(struct sx_shell *shell, struct sx_canvas *canvas, int
         sx_message(canvas, y, message_kind(session->message_status), session->message);
 }
 
+static bool offered(struct sx_shell *shell, const struct sx_key_binding *binding)
+{
+    const struct sx_view *view = &sx_shell_slot(shell)->view;
+
+    return binding->label &&
+           (!view->ops->offers || strcmp(binding->context, view->ops->name) != 0 ||
+            view->ops->offers(view, sx_shell_session(shell), binding->request));
+}
+
 /* The view's keys as far as they go; how to get help and out stands always. */
 static void draw_keys(struct sx_shell *shell, struct sx_canvas *canvas, int y)
 {
@@ -186,7 +195,7 @@ static void draw_keys(struct sx_shell *shell, struct sx_canvas *canvas, int y)
     for (size_t i = 0; i < n; i++) {
         const bool last =
             strcmp(list[i]->request, "help") == 0 || strcmp(list[i]->request, "leave") == 0;
-        if (!list[i]->label)
+        if (!offered(shell, list[i]))
             continue;
         if (!last)
             list[kept++] = list[i];

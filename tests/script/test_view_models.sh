@@ -62,6 +62,15 @@ assert_contains "$out" two
 run_ok view lens esm_v5 --seq MQIFVK --target M
 assert_contains "$out" M
 
+# The key bar offers no masks where there are none.
+"$SX_BUILD/tests/make_tiny_model" neox-text "$TMP/neox-text" || fail 'no model'
+run_ok view sequence esm_v5 --seq MKT --size 140x20
+assert_contains "$out" unmask
+run_ok view sequence "$TMP/neox-text" --prompt 'the thing' --size 140x20
+assert_lacks "$out" mask
+assert_lacks "$out" contacts
+assert_contains "$out" attention
+
 # What cannot be asked is an error, not a screen.
 run_fail 1 view sequence esm_v5 --fasta "$TMP/two.fasta" --record 3
 assert_contains "$err" 'the last one is 2'

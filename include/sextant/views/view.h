@@ -90,6 +90,10 @@ struct sx_view_ops {
     /* Returns false when the request is not for this view (the app's generic handling follows). */
     bool (*request)(struct sx_view *view, const struct sx_session *session,
                     const struct sx_view_request *request, struct sx_emit *emit);
+    /* Is this request of the view's own keys to be offered on the key bar at present? The key still
+     * answers, if only to say why not. NULL: all are. */
+    bool (*offers)(const struct sx_view *view, const struct sx_session *session,
+                   const char *request);
     /* Breadcrumb after the workspace name: "T l2 1e-4 ▸ features". */
     void (*title)(const struct sx_view *view, const struct sx_session *session, struct sx_str *out);
     /* The screen as data: {rows: [{…}]}, the document behind `sextant view NAME --json|--csv`. */

@@ -238,6 +238,20 @@ Test(model_views_request, words_have_no_masks)
     stage_free(stage);
 }
 
+Test(model_views_request, what_a_model_lacks_is_not_offered)
+{
+    static const char *const of_proteins[] = {"mark", "mask-clear", ":view contacts"};
+    struct stage *protein = protein_stage("sequence", 120, 40);
+    struct stage *text = text_stage("sequence", 120, 40);
+    for (size_t i = 0; i < sizeof of_proteins / sizeof *of_proteins; i++) {
+        cr_expect(text->view.ops->offers(&protein->view, &protein->fake.session, of_proteins[i]));
+        cr_expect(!text->view.ops->offers(&text->view, &text->fake.session, of_proteins[i]));
+    }
+    cr_expect(text->view.ops->offers(&text->view, &text->fake.session, ":view lens"));
+    stage_free(protein);
+    stage_free(text);
+}
+
 Test(model_views_request, sequence_mouse)
 {
     struct stage *stage = protein_stage("sequence", 120, 40);
