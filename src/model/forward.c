@@ -619,6 +619,7 @@ static enum sx_status run_planned(struct sx_runner *runner, struct sx_forward *f
     SX_TRY(prepare_scales(f, err));
     SX_TRY(sx_forward_plan_head(f, err));
     plan_last_layer(f);
+    sx_forward_plan_work(f);
     SX_TRY(reserve_caches(f, err));
     SX_TRY(provide_memory(runner, f, err));
     SX_TRY(prepare_weights(runner, f, err));

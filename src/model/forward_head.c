@@ -223,7 +223,11 @@ void sx_forward_head(struct sx_member *m)
         through_head(m, &f->head_chunks[i]);
     if (m->columns)
         return;
-    for (size_t i; (i = atomic_fetch_add(&f->turns[2 * f->last_layer + 1], 1)) < f->n_head_chunks;)
-        if (!sx_forward_stopped(f))
-            through_head(m, &f->head_chunks[i]);
+    for (size_t i;
+         (i = atomic_fetch_add(&f->turns[2 * f->last_layer + 1], 1)) < f->n_head_chunks;) {
+        if (sx_forward_stopped(f))
+            continue;
+        sx_forward_tell_head(f, i, f->n_head_chunks);
+        through_head(m, &f->head_chunks[i]);
+    }
 }

@@ -412,9 +412,12 @@ void sx_forward_rows(struct sx_member *m, size_t layer)
     const bool few = f->last_chunks && layer == f->last_layer;
     const struct sx_chunk *chunks = few ? f->last_chunks : f->chunks;
     const size_t n = few ? f->n_last_chunks : f->n_chunks;
-    for (size_t i; (i = atomic_fetch_add(&f->turns[2 * layer], 1)) < n;)
-        if (!sx_forward_stopped(f))
-            through(m, &chunks[i], layer);
+    for (size_t i; (i = atomic_fetch_add(&f->turns[2 * layer], 1)) < n;) {
+        if (sx_forward_stopped(f))
+            continue;
+        sx_forward_tell_rows(f, layer, i, n);
+        through(m, &chunks[i], layer);
+    }
 }
 
 /* --- attention ----------------------------------------------------------------------------------
@@ -546,9 +549,12 @@ static void attend_for_contacts(const struct sx_member *m)
     const struct sx_forward *f = m->f;
     size_t first, last;
     sx_gang_share(m->gang, m->number, f->spans[0].blocks, &first, &last);
-    for (size_t block = first; block < last; block++)
+    for (size_t block = first; block < last; block++) {
+        if (m->number == 0)
+            sx_forward_tell_attention(f, m->layer, block - first, last - first);
         for (size_t h = 0; h < f->info->n_heads && !sx_forward_stopped(m->f); h++)
             attend_block(m, 0, h, block);
+    }
 }
 
 /* Of the last layer: one query of one head an item. */
@@ -559,6 +565,7 @@ static void attend_few(const struct sx_member *m)
     for (size_t i; (i = atomic_fetch_add(&f->turns[2 * m->layer + 1], 1)) < n_items;) {
         if (sx_forward_stopped(f))
             return;
+        sx_forward_tell_attention(f, m->layer, i, n_items);
         const size_t row = f->last_chunks[i / heads].first, span = f->span_of[row];
         attend(m, span, i % heads, row - f->spans[span].first, 1);
     }
@@ -579,6 +586,7 @@ void sx_forward_attention(struct sx_member *m, size_t layer)
     for (size_t i; (i = atomic_fetch_add(&f->turns[2 * layer + 1], 1)) < f->n_items;) {
         if (sx_forward_stopped(f))
             return;
+        sx_forward_tell_attention(f, layer, i, f->n_items);
         size_t span = span_of_item(f, i);
         size_t item = i - f->spans[span].first_item;
         attend_block(m, span, item / f->spans[span].blocks, item % f->spans[span].blocks);

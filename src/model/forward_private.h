@@ -73,6 +73,15 @@ struct sx_scratch {
 
 struct sx_contact_sum;
 
+/* What the pass costs, in multiply-adds, for saying how far it is. */
+struct sx_pass_work {
+    double total;                      /* 0: too quick to be looked at */
+    double before, after;              /* attention, the rows of a layer */
+    double attention;                  /* a layer's */
+    double last_after, last_attention; /* of the last layer, which may be for a few rows only */
+    double head;
+};
+
 struct sx_forward {
     const struct sx_pass *pass;
     const struct sx_model_info *info;
@@ -100,6 +109,8 @@ struct sx_forward {
     size_t n_head_chunks;
     bool head_by_columns;
     float *extra_logits; /* rows wanted only by captures */
+
+    struct sx_pass_work work;
 
     float *memory;      /* the runner's; everything below lies in it */
     float *resid;       /* [rows, D] */
@@ -141,6 +152,13 @@ void sx_forward_meet(struct sx_member *m);
 void sx_forward_multiply(struct sx_member *m, size_t product, const struct sx_chunk *c,
                          const float *x, size_t ldx, float *y, size_t ldy);
 const struct sx_weight *sx_forward_weight(const struct sx_forward *f, size_t product);
+
+/* forward_progress.c: what a member says to the task when it takes piece `piece` of `n`. Nothing is
+ * counted twice and nobody waits: members may overtake each other by a piece. */
+void sx_forward_plan_work(struct sx_forward *f);
+void sx_forward_tell_rows(const struct sx_forward *f, size_t layer, size_t piece, size_t n);
+void sx_forward_tell_attention(const struct sx_forward *f, size_t layer, size_t piece, size_t n);
+void sx_forward_tell_head(const struct sx_forward *f, size_t piece, size_t n);
 
 /* forward_head.c */
 void sx_forward_head(struct sx_member *m);

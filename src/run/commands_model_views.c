@@ -120,15 +120,18 @@ static enum sx_status predict_all(const struct sx_pass_job *in, struct infer_vis
 {
     const struct sx_model_info *info = sx_model_info(in->model);
     const uint32_t last = (uint32_t)info->n_layers - 1;
+    const uint64_t total = (uint64_t)in->n * (info->n_layers + 1); /* the head as a layer more */
     float *resid = sx_alloc_big(in->n, (size_t)info->d_model * sizeof *resid);
     const struct sx_capture what = {
         .point = SX_POINT_RESID_POST, .layers = {&last, 1}, .out = resid};
     if (!resid)
         return sx_pass_job_no_memory(in, err);
-    enum sx_status status = sx_pass_job_capture(in, &what, 0, task, err);
+    enum sx_status status = sx_task_step_to(task, 0, total, total - in->n);
     if (status == SX_OK)
-        status =
-            sx_unembed_rows(*in->runner, resid, in->n, keep_prediction, visit, task, 0, in->n, err);
+        status = sx_pass_job_capture(in, &what, 0, task, err);
+    if (status == SX_OK)
+        status = sx_unembed_rows(*in->runner, resid, in->n, keep_prediction, visit, task,
+                                 total - in->n, total, err);
     sx_free(resid);
     return status;
 }
@@ -328,6 +331,7 @@ SX_RUN(attend)
         return sx_pass_job_no_memory(in, err);
     const struct sx_capture what = {
         .point = SX_POINT_ATTN, .tokens = {&query, 1}, .out = data->pattern};
+    SX_TRY(sx_task_step_to(&job->task, 0, 1, 1));
     return sx_pass_job_capture(in, &what, 0, &job->task, err);
 }
 
@@ -400,6 +404,7 @@ SX_RUN(attention_map)
         return sx_pass_job_no_memory(in, err);
     const struct sx_capture what = {
         .point = SX_POINT_ATTN, .layers = {&layer, 1}, .heads = {&head, 1}, .out = data->pattern};
+    SX_TRY(sx_task_step_to(&job->task, 0, 1, 1));
     return sx_pass_job_capture(in, &what, in->layer + 1, &job->task, err);
 }
 

@@ -165,7 +165,7 @@ static enum sx_status predict_all(struct predict *predict, struct sx_error *err)
         while (last < n &&
                (last == first || tokens + predict->inputs.item[last].ids.n <= PASS_TOKENS))
             tokens += predict->inputs.item[last++].ids.n;
-        SX_TRY(sx_task_step(&predict->job->task, first, n));
+        SX_TRY(sx_task_step_to(&predict->job->task, first, n, last));
         SX_TRY(predict_batch(predict, first, last - first, err));
         first = last;
     }
@@ -302,6 +302,7 @@ static enum sx_status contacts_of(struct predict *c, float **out, size_t *n, str
     *out = sx_alloc_big(*n * *n, sizeof **out);
     if (!*out)
         return sx_fail(err, SX_ERR_NOMEM, "no memory for %zu x %zu contacts", *n, *n);
+    SX_TRY(sx_task_step_to(&c->job->task, 0, 1, 1));
     return sx_model_contacts(c->runner, ids->ids, ids->n, *out, &c->job->task, err);
 }
 

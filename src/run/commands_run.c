@@ -657,7 +657,7 @@ static enum sx_status run_all(struct run *run, struct sx_error *err)
     if (sx_arg_text(args, "out"))
         SX_TRY(open_file(run, sx_arg_text(args, "out"), err));
     for (size_t i = 0; i < run->inputs.n; i++) {
-        SX_TRY(sx_task_step(&run->job->task, i, run->inputs.n));
+        SX_TRY(sx_task_step_to(&run->job->task, i, run->inputs.n, i + 1));
         SX_TRY(run_one(run, &run->inputs.item[i], err));
     }
     if (!run->file)

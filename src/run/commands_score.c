@@ -97,6 +97,7 @@ static enum sx_status run_masked(struct score *score, const struct masked *m, st
 {
     for (size_t first = 0; first < m->n_sites;) {
         const size_t n = batch_size(m, first);
+        SX_TRY(sx_task_step_to(&score->job->task, score->done, score->total, score->done + n));
         SX_TRY(masked_batch(score, m, first, n, err));
         first += n;
         score->done += n;
@@ -117,6 +118,7 @@ static enum sx_status run_unmasked(struct score *score, const struct sx_ids *ids
     if (!*logits)
         return sx_fail(err, SX_ERR_NOMEM, "no memory for %zu rows of logits", ids->n);
     const struct sx_pass pass = {.sequences = &sequence, .n_sequences = 1, .logits = *logits};
+    SX_TRY(sx_task_step_to(&score->job->task, score->done, score->total, score->done + 1));
     SX_TRY(sx_run_pass(score->runner, &pass, &score->job->task, err));
     return sx_task_step(&score->job->task, ++score->done, score->total);
 }

@@ -101,6 +101,24 @@ Test(task, cancel_and_progress)
     cr_expect_eq(sx_task_step(&task, 2, 4), SX_CANCELLED);
 }
 
+Test(task, parts_of_a_step)
+{
+    struct sx_task task;
+    sx_task_init(&task);
+    sx_task_part(NULL, 0.5);
+    sx_task_part(&task, 0.5);
+    cr_expect_eq(sx_task_progress(&task, NULL), -1, "of nothing");
+    cr_expect_eq(sx_task_step_to(&task, 2, 10, 6), SX_OK);
+    cr_expect_float_eq(sx_task_progress(&task, NULL), 0.2, 1e-12, "a new step begins at 0");
+    sx_task_part(&task, 0.25);
+    cr_expect_float_eq(sx_task_progress(&task, NULL), 0.3, 1e-12);
+    sx_task_part(&task, 1);
+    cr_expect_float_eq(sx_task_progress(&task, NULL), 0.6, 1e-12);
+    cr_expect_eq(sx_task_step(&task, 6, 10), SX_OK);
+    sx_task_part(&task, 0.5);
+    cr_expect_float_eq(sx_task_progress(&task, NULL), 0.6, 1e-12, "nobody asked for parts");
+}
+
 /* The published test vector of XXH3 (128 bit) for the empty input. */
 Test(hash, empty_input_and_splits)
 {

@@ -75,3 +75,22 @@ Test(contacts, refusals)
     fixture_close(&f);
     tiny_release(&m);
 }
+
+Test(contacts, say_how_far_they_are)
+{
+    enum { N = 3500 };
+    static int32_t ids[N];
+    struct fixture f = fixture_random(tiny_esm2_shape, 9);
+    float *out = sx_alloc_big((size_t)(N - 2) * (N - 2), sizeof *out);
+    struct sx_task task;
+    for (size_t i = 1; i + 1 < N; i++)
+        ids[i] = (int32_t)(4 + i % 20);
+    ids[N - 1] = 2;
+    sx_task_init(&task);
+    cr_assert_eq(sx_task_step_to(&task, 0, 1, 1), SX_OK);
+    CHECK_OK(sx_model_contacts(f.runner, ids, N, out, &task, err));
+    const double end = sx_task_progress(&task, NULL);
+    cr_expect(end > 0.95 && end <= 1, "%g", end);
+    sx_free(out);
+    fixture_close(&f);
+}

@@ -1,5 +1,8 @@
 /* What must hold for any weights. */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../../support/forward_fixture.h"
 
@@ -377,6 +380,91 @@ Test(properties, cancelling)
     const struct sx_pass pass = {.sequences = &sequence, .n_sequences = 1};
     cr_assert_eq(sx_run_pass(f.runner, &pass, &task, NULL), SX_CANCELLED);
     CHECK_OK(sx_run_pass(f.runner, &pass, NULL, err));
+    fixture_close(&f);
+}
+
+/* What a pass says of itself when it is through: nearly 1, whatever it left out, and the same bits
+ * as when nobody asks. */
+static void check_told(struct fixture *f, size_t n, const uint32_t *rows, size_t n_rows,
+                       size_t until)
+{
+    struct sx_task task;
+    int32_t *ids = sx_xcalloc(n, sizeof *ids);
+    float *logits[2];
+    for (size_t i = 0; i < n; i++)
+        ids[i] = (int32_t)(4 + i * i % 20);
+    sx_task_init(&task);
+    cr_assert_eq(sx_task_step_to(&task, 0, 4, 2), SX_OK);
+    for (int told = 0; told < 2; told++) {
+        logits[told] = sx_xcalloc(n_rows * f->info->vocab + 1, sizeof **logits);
+        const struct sx_sequence sequence = {.ids = ids, .n = n, .rows = rows, .n_rows = n_rows};
+        const struct sx_pass pass = {
+            .sequences = &sequence, .n_sequences = 1, .until_layer = until, .logits = logits[told]};
+        CHECK_OK(sx_run_pass(f->runner, &pass, told ? &task : NULL, err));
+    }
+    const double end = sx_task_progress(&task, NULL);
+    cr_expect(end > 0.49 && end <= 0.5, "%zu tokens, %zu rows: %g", n, n_rows, end);
+    cr_expect_arr_eq(logits[0], logits[1], n_rows * f->info->vocab * sizeof **logits);
+    sx_free(logits[0]);
+    sx_free(logits[1]);
+    sx_free(ids);
+}
+
+Test(properties, a_long_pass_says_how_far_it_is)
+{
+    enum { N = 3500 };
+    const struct tiny_shape shapes[] = {tiny_esm2_shape, tiny_neox_shape};
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture f = fixture_random(shapes[i], 9);
+        check_told(&f, N, NULL, N, 0);
+        check_told(&f, N, (uint32_t[]){70, 7}, 2, 0);
+        check_told(&f, N, NULL, 0, 2);
+        fixture_close(&f);
+    }
+}
+
+struct watch {
+    const struct sx_task *task;
+    atomic_bool stop;
+    size_t moved;
+    double fell; /* the most, from one look to the next */
+};
+
+static void *watch_progress(void *arg)
+{
+    struct watch *watch = arg;
+    double last = 0;
+    while (!atomic_load(&watch->stop)) {
+        const double now = sx_task_progress(watch->task, NULL);
+        watch->moved += now > last;
+        watch->fell = last - now > watch->fell ? last - now : watch->fell;
+        last = now;
+        (void)usleep(1000);
+    }
+    return NULL;
+}
+
+/* Two members may overtake each other by a piece, of which there are hundreds. */
+Test(properties, the_fraction_grows)
+{
+    enum { N = 4000 };
+    static int32_t ids[N];
+    struct fixture f = fixture_random(tiny_esm2_shape, 9);
+    struct sx_task task;
+    struct watch watch = {.task = &task};
+    pthread_t thread;
+    for (size_t i = 0; i < N; i++)
+        ids[i] = (int32_t)(4 + i % 20);
+    sx_task_init(&task);
+    cr_assert_eq(sx_task_step_to(&task, 0, 1, 1), SX_OK);
+    cr_assert_eq(pthread_create(&thread, NULL, watch_progress, &watch), 0);
+    const struct sx_sequence sequence = {.ids = ids, .n = N};
+    const struct sx_pass pass = {.sequences = &sequence, .n_sequences = 1};
+    CHECK_OK(sx_run_pass(f.runner, &pass, &task, err));
+    atomic_store(&watch.stop, true);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_expect(watch.moved >= 5, "moved %zu times", watch.moved);
+    cr_expect(watch.fell < 0.05, "fell by %g", watch.fell);
     fixture_close(&f);
 }
 
