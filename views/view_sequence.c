@@ -120,7 +120,7 @@ static void draw_summary(struct sx_canvas *cv, int y, const struct sx_session *s
     }
 }
 
-/* Masks, and what the tokenizer did not know. */
+/* Masks, where it was read from, and what the tokenizer did not know. */
 static void draw_remarks(struct sx_canvas *cv, int y, const struct sx_session *session)
 {
     const struct sums s = sums_of(session);
@@ -131,6 +131,13 @@ static void draw_remarks(struct sx_canvas *cv, int y, const struct sx_session *s
         snprintf(text, sizeof text, isnan(s.masked) ? "%zu" : "%zu, mean %.2f bits", s.n_masked,
                  s.masked);
         x = sx_label_value(cv, x, y, "masked", SX_STYLE_STRONG, text);
+    }
+    if (session->input.fasta) {
+        const char *name = strrchr(session->input.fasta, '/');
+        snprintf(text, sizeof text, "%zu, ", session->input.record);
+        x += sx_put(cv, x, y, SX_STYLE_LABEL, "record ");
+        x += sx_put(cv, x, y, SX_STYLE_NUMBER, text);
+        x += sx_put(cv, x, y, SX_STYLE_TEXT, name ? name + 1 : session->input.fasta) + 2;
     }
     if (session->input.n_unknown > 0)
         sx_putf(cv, x, y, SX_STYLE_WARN, "! %zu characters without a token",
@@ -425,6 +432,31 @@ static bool search_request(struct sequence_state *state, const struct sx_session
     return true;
 }
 
+/* The record behind or before this one of the same file. */
+static bool record_request(const struct sx_session *session, const char *name, struct sx_emit *emit)
+{
+    const struct sx_input *input = &session->input;
+    const bool next = strcmp(name, "record-next") == 0;
+    struct sx_str path = SX_STR_INIT;
+
+    if (!next && strcmp(name, "record-previous") != 0)
+        return false;
+    if (!input->fasta) {
+        sx_emit_line(emit, "message the input is no record of a FASTA file; f opens one");
+        return true;
+    }
+    sx_command_quote(input->fasta, &path);
+    if (next && input->state == SX_STATE_READY && input->last_record)
+        sx_emit_line(emit, "message record %zu is the last one", input->record);
+    else if (!next && input->record <= 1)
+        sx_emit_line(emit, "message this is the first record");
+    else
+        sx_emit_line(emit, "input --fasta %s --record %zu", path.data,
+                     next ? input->record + 1 : input->record - 1);
+    sx_str_release(&path);
+    return true;
+}
+
 /* Masks and contacts are ESM-2's. */
 static bool sequence_offers(const struct sx_view *view, const struct sx_session *session,
                             const char *request)
@@ -433,6 +465,8 @@ static bool sequence_offers(const struct sx_view *view, const struct sx_session 
                              strcmp(request, ":view contacts") == 0;
 
     (void)view;
+    if (strcmp(request, "record-next") == 0)
+        return session->input.fasta != NULL;
     return !of_proteins || !sx_input_ready(session) || sx_is_protein(session);
 }
 
@@ -472,7 +506,7 @@ static bool sequence_request(struct sx_view *view, const struct sx_session *sess
     const char *name = request->name;
     struct sx_rect pane[2];
 
-    if (sx_input_request(session, request, emit))
+    if (sx_input_request(session, request, emit) || record_request(session, name, emit))
         return true;
     if (!sx_input_ready(session))
         return false;
@@ -553,6 +587,8 @@ static const struct sx_key_binding keys[] = {
     {"sequence", "i", "ask-input", "input", "Type another sequence or prompt.", "Sequence"},
     {"sequence", "e", "ask-input", NULL, "Type another sequence or prompt.", "Sequence"},
     {"sequence", "f", "ask-fasta", "FASTA", "The first sequence of a FASTA file.", "Sequence"},
+    {"sequence", ")", "record-next", "record", "The next record of the FASTA file.", "Sequence"},
+    {"sequence", "(", "record-previous", NULL, "The record before.", "Sequence"},
     {"sequence", "L", ":view lens", "lens", "Layer by layer: the logit lens.", "Sequence"},
     {"sequence", "Enter", "open", "attention", "Where the heads look from this token.", "Sequence"},
     {"sequence", "a", ":view attention", NULL, "Where the heads look from this token.", "Sequence"},

@@ -30,6 +30,7 @@ struct input_job {
     char *title;            /* owned; NULL: a start of the text */
     char *fasta;            /* owned; NULL: none */
     size_t record;          /* from 1 */
+    bool last_record;
 };
 
 static void input_job_free(void *p)
@@ -90,6 +91,8 @@ SX_PREPARE(input)
     input->model = entry;
     input->opened = open ? sx_model_ref(in->model) : NULL;
     input->text = sx_xstrdup(in->text);
+    input->fasta = sx_xstrdup(in->fasta);
+    input->record = in->fasta ? in->record : 0;
     sx_session_change_input(session);
     in->serial = input->serial;
     return SX_OK;
@@ -114,6 +117,8 @@ static enum sx_status find_record(struct input_job *in, struct sx_fasta *fasta,
         in->text = sx_xstrdup(record.sequence);
         in->title =
             sx_xasprintf("%s%s%s", record.name, *record.description ? " " : "", record.description);
+        /* What is wrong with the next one is said when it is asked for. */
+        in->last_record = sx_fasta_next(fasta, &record, &more, NULL) == SX_OK && !more;
         return SX_OK;
     }
 }
@@ -215,6 +220,9 @@ SX_RUN(input)
                              .opened = sx_model_ref(in->model),
                              .text = sx_xstrdup(in->text),
                              .title = make_title(in),
+                             .fasta = sx_xstrdup(in->fasta),
+                             .record = in->fasta ? in->record : 0,
+                             .last_record = in->last_record,
                              .n_unknown = unknown};
     copy_info(sx_model_info(in->model), &out->info);
     fill_tokens(in, &ids, out);

@@ -16,6 +16,7 @@ void sx_input_release(struct sx_input *input)
     sx_model_info_release(&input->info);
     sx_free(input->text);
     sx_free(input->title);
+    sx_free(input->fasta);
     sx_free(input->ids);
     sx_free(input->original);
     sx_free(input->tokens);

@@ -59,6 +59,30 @@ done
 printf '>one\nMKT\n>two of them\nACDEF\n' >"$TMP/two.fasta"
 run_ok view sequence esm_v5 --fasta "$TMP/two.fasta" --record 2
 assert_contains "$out" two
+cat >"$TMP/records.session" <<EOF
+size 120x30
+:open esm_v5
+:view sequence
+key )
+expect-message no record of a FASTA file
+:input --fasta $TMP/two.fasta
+expect-text record 1, two.fasta
+key (
+expect-message the first record
+key )
+expect-text two of them
+expect-text record 2, two.fasta
+key )
+expect-message record 2 is the last one
+expect-text two of them
+:mask --token 1
+expect-text record 2, two.fasta
+key (
+expect-text record 1, two.fasta
+:input MKTAY
+expect-no-text two.fasta
+EOF
+run_ok play "$TMP/records.session"
 run_ok view lens esm_v5 --seq MQIFVK --target M
 assert_contains "$out" M
 

@@ -254,6 +254,9 @@ struct sx_input {
     struct sx_model_info info; /* of the model, owned */
     char *text;                /* owned, as typed */
     char *title;       /* owned: name of the FASTA record, or a start of the text; sanitised */
+    char *fasta;       /* owned: the file it was read from, also while PENDING or FAILED; or NULL */
+    size_t record;     /* of that file, from 1 */
+    bool last_record;  /* none stands behind it */
     int32_t *ids;      /* owned [n]: with masks set */
     int32_t *original; /* owned [n]: without */
     struct sx_token_text *tokens; /* owned [n]: of the original ids */

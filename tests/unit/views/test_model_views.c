@@ -238,6 +238,31 @@ Test(model_views_request, words_have_no_masks)
     stage_free(stage);
 }
 
+Test(model_views_request, records_of_a_fasta_file)
+{
+    static char path[] = "runs/two chains.fasta";
+    struct stage *stage = protein_stage("sequence", 120, 40);
+    struct sx_input *input = &stage->fake.session.input;
+    stage_ask(stage, "record-next", 0, NULL);
+    expect_lines(stage, "message the input is no record of a FASTA file; f opens one");
+    cr_expect(!stage->view.ops->offers(&stage->view, &stage->fake.session, "record-next"));
+    input->fasta = path;
+    input->record = 1;
+    cr_expect(stage->view.ops->offers(&stage->view, &stage->fake.session, "record-next"));
+    stage_ask(stage, "record-previous", 0, NULL);
+    expect_lines(stage, "message this is the first record");
+    stage_ask(stage, "record-next", 0, NULL);
+    expect_lines(stage, "input --fasta 'runs/two chains.fasta' --record 2");
+    input->record = 2;
+    input->last_record = true;
+    stage_ask(stage, "record-next", 0, NULL);
+    expect_lines(stage, "message record 2 is the last one");
+    input->state = SX_STATE_FAILED; /* a way back from a record that cannot be read */
+    stage_ask(stage, "record-previous", 0, NULL);
+    expect_lines(stage, "input --fasta 'runs/two chains.fasta' --record 1");
+    stage_free(stage);
+}
+
 Test(model_views_request, what_a_model_lacks_is_not_offered)
 {
     static const char *const of_proteins[] = {"mark", "mask-clear", ":view contacts"};
