@@ -18,7 +18,7 @@ const struct sx_entry *sx_selected_model(const struct sx_session *session)
 {
     const size_t at = session->selection.model;
 
-    if (at >= session->workspace.n_entries || session->workspace.entries[at].kind != SX_ENTRY_MODEL)
+    if (at >= session->workspace.n_entries || !sx_entry_asked(&session->workspace.entries[at]))
         return NULL;
     return &session->workspace.entries[at];
 }
@@ -57,17 +57,24 @@ bool sx_need_input(const struct sx_session *session, struct sx_emit *emit)
     const struct sx_workspace *workspace = &session->workspace;
 
     if (!sx_selected_model(session)) {
-        for (size_t i = 0; i < workspace->n_entries; i++) {
-            if (workspace->entries[i].kind != SX_ENTRY_MODEL)
-                continue;
-            sx_emit_line(emit, "select --model %zu", i);
-            return false;
-        }
+        size_t found = SIZE_MAX; /* the first model, else the first stored run */
+        for (size_t i = workspace->n_entries; i-- > 0;)
+            if (workspace->entries[i].kind == SX_ENTRY_MODEL ||
+                (sx_entry_asked(&workspace->entries[i]) &&
+                 (found == SIZE_MAX || workspace->entries[found].kind != SX_ENTRY_MODEL)))
+                found = i;
+        if (found != SIZE_MAX)
+            sx_emit_line(emit, "select --model %zu", found);
         return false;
     }
     if (session->input.state == SX_STATE_EMPTY || session->input.model != session->selection.model)
         sx_emit_line(emit, "input");
     return sx_input_ready(session);
+}
+
+bool sx_need_weights(const struct sx_session *session, struct sx_emit *emit)
+{
+    return sx_need_input(session, emit) && !session->input.run;
 }
 
 bool sx_slot_wanted(const struct sx_session *session, enum sx_slot_state state, uint64_t serial)
@@ -134,6 +141,24 @@ bool sx_input_notice(struct sx_canvas *cv, const struct sx_session *session, con
                    &session->input.error, "opening the model …",
                    "Nothing to look at yet: i types "
                    "an input.");
+    return true;
+}
+
+bool sx_weights_notice(struct sx_canvas *cv, const struct sx_session *session, const char *title)
+{
+    const struct sx_entry *entry = sx_selected_model(session);
+    char text[512];
+
+    if (sx_input_notice(cv, session, title))
+        return true;
+    if (!session->input.run)
+        return false;
+    struct sx_canvas body = sx_frame(cv, title, NULL, true);
+    snprintf(text, sizeof text,
+             "%s holds no weights; open the model %s. Of a stored run, sequence (s) and attention "
+             "(a) show what it kept.",
+             entry->label, session->input.info.name);
+    sx_slot_notice(&body, SX_STATE_EMPTY, NULL, "", text);
     return true;
 }
 
@@ -221,7 +246,10 @@ void sx_title_of_input(const struct sx_view *view, const struct sx_session *sess
 {
     const struct sx_entry *entry = sx_selected_model(session);
 
-    if (entry)
+    /* A file that was opened alone stands before it already. */
+    if (entry && entry->kind == SX_ENTRY_RUN && session->workspace.n_entries > 1)
+        sx_str_printf(out, "%s ▸ ", entry->label);
+    else if (entry)
         sx_str_printf(out, "%s ▸ ", entry->model.name ? entry->model.name : entry->label);
     if (sx_input_ready(session) && session->input.title)
         sx_str_printf(out, "%s ▸ ", session->input.title);

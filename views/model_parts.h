@@ -22,6 +22,8 @@ size_t sx_selected_key(const struct sx_session *session);
 
 /* Ask for a model where none is selected, and for its input. True: the input is there. */
 bool sx_need_input(const struct sx_session *session, struct sx_emit *emit);
+/* The same for what a stored run cannot give: true only with a model. */
+bool sx_need_weights(const struct sx_session *session, struct sx_emit *emit);
 /* A slot of the input with this state and serial number: to be asked for; may be drawn. */
 bool sx_slot_wanted(const struct sx_session *session, enum sx_slot_state state, uint64_t serial);
 bool sx_slot_current(const struct sx_session *session, enum sx_slot_state state, uint64_t serial);
@@ -34,6 +36,7 @@ bool sx_input_request(const struct sx_session *session, const struct sx_view_req
 /* In place of a screen: no model, no input, a slot that is not there. True: drawn, nothing else
  * should be. */
 bool sx_input_notice(struct sx_canvas *cv, const struct sx_session *session, const char *title);
+bool sx_weights_notice(struct sx_canvas *cv, const struct sx_session *session, const char *title);
 bool sx_result_notice(struct sx_canvas *cv, const struct sx_session *session,
                       enum sx_slot_state state, uint64_t serial, const struct sx_error *error,
                       const char *pending);

@@ -518,7 +518,7 @@ static void bands_draw(const struct sx_view *view, const struct sx_session *sess
     struct bands_state *state = view->state;
     struct sx_rect pane[3];
 
-    if (sx_too_small(canvas, 24, 6) || sx_input_notice(canvas, session, "bands"))
+    if (sx_too_small(canvas, 24, 6) || sx_weights_notice(canvas, session, "bands"))
         return;
     if (!bands_current(session)) {
         draw_notice(canvas, session);
@@ -591,7 +591,7 @@ static void bands_need(struct sx_view *view, const struct sx_session *session, s
     struct bands_state *state = view->state;
     const struct sx_bands_data *data = &session->bands;
 
-    if (!sx_need_input(session, emit))
+    if (!sx_need_weights(session, emit))
         return;
     if (state->serial != session->input.serial) {
         state->serial = session->input.serial;

@@ -855,7 +855,7 @@ static void circuit_draw(const struct sx_view *view, const struct sx_session *se
     const struct circuit_state *state = view->state;
     struct sx_rect pane[3];
 
-    if (sx_too_small(canvas, 24, 6) || sx_input_notice(canvas, session, "circuit"))
+    if (sx_too_small(canvas, 24, 6) || sx_weights_notice(canvas, session, "circuit"))
         return;
     panes_of(view, session, pane);
     struct sx_canvas terms = sx_canvas_sub(canvas, pane[0]);
@@ -949,7 +949,7 @@ static void circuit_need(struct sx_view *view, const struct sx_session *session,
     const struct sx_composition_data *parts = &session->composition;
     const bool fresh = state->terms_seen != session->revision[SX_SLOT_ATTRIBUTION] + 1;
 
-    if (!sx_need_input(session, emit))
+    if (!sx_need_weights(session, emit))
         return;
     follow(state, session);
     const bool logits = session->input.info.has_lm_head; /* without, heads can still be looked at */

@@ -215,7 +215,7 @@ static void contacts_draw(const struct sx_view *view, const struct sx_session *s
 {
     struct sx_rect pane[2];
 
-    if (sx_too_small(canvas, 24, 6) || sx_input_notice(canvas, session, "contacts"))
+    if (sx_too_small(canvas, 24, 6) || sx_weights_notice(canvas, session, "contacts"))
         return;
     if (!has_contacts(session) || !contacts_current(session)) {
         struct sx_canvas body = sx_frame(canvas, "contacts", NULL, true);
@@ -247,7 +247,7 @@ static void contacts_need(struct sx_view *view, const struct sx_session *session
     struct contacts_state *state = view->state;
     const struct sx_contacts_data *data = &session->contacts;
 
-    if (!sx_need_input(session, emit) || !has_contacts(session))
+    if (!sx_need_weights(session, emit) || !has_contacts(session))
         return;
     if (sx_slot_wanted(session, data->state, data->serial))
         sx_emit_line(emit, "contact-map");

@@ -498,7 +498,7 @@ static void head_draw(const struct sx_view *view, const struct sx_session *sessi
     struct map_ctx ctx = {0};
     char title[128];
 
-    if (sx_too_small(canvas, 24, 6) || sx_input_notice(canvas, session, "head"))
+    if (sx_too_small(canvas, 24, 6) || sx_weights_notice(canvas, session, "head"))
         return;
     if (!head_current(session)) {
         head_title(session, title, sizeof title);
@@ -546,7 +546,7 @@ static void head_need(struct sx_view *view, const struct sx_session *session, st
     struct head_state *state = view->state;
     const struct sx_head_data *data = &session->head;
 
-    if (!sx_need_input(session, emit))
+    if (!sx_need_weights(session, emit))
         return;
     if (state->serial != session->input.serial) {
         state->serial = session->input.serial;

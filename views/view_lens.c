@@ -264,7 +264,7 @@ static void lens_draw(const struct sx_view *view, const struct sx_session *sessi
 {
     struct sx_rect pane[2];
 
-    if (sx_too_small(canvas, 24, 6) || sx_input_notice(canvas, session, "lens"))
+    if (sx_too_small(canvas, 24, 6) || sx_weights_notice(canvas, session, "lens"))
         return;
     panes_of(view, session, pane);
     struct sx_canvas above = sx_canvas_sub(canvas, pane[0]);
@@ -297,7 +297,7 @@ static void ask_lens(const struct lens_state *state, struct sx_emit *emit)
 
 static void lens_need(struct sx_view *view, const struct sx_session *session, struct sx_emit *emit)
 {
-    if (sx_need_input(session, emit) &&
+    if (sx_need_weights(session, emit) &&
         sx_slot_wanted(session, session->lens.state, session->lens.serial))
         ask_lens(view->state, emit);
 }

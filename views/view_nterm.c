@@ -400,7 +400,7 @@ static void nterm_draw(const struct sx_view *view, const struct sx_session *sess
     if (sx_too_small(canvas, 24, 6))
         return;
     if (!order_ready(state, session)) {
-        if (sx_input_notice(canvas, session, "nterm"))
+        if (sx_weights_notice(canvas, session, "nterm"))
             return;
         struct sx_canvas body = sx_frame(canvas, "nterm", NULL, true);
         if (!sx_is_protein(session)) {
@@ -460,7 +460,7 @@ static void nterm_need(struct sx_view *view, const struct sx_session *session, s
     const struct sx_nterm_data *data = &session->nterm;
 
     follow(state, session);
-    if (has_rows(session) || !sx_need_input(session, emit) || !sx_is_protein(session))
+    if (has_rows(session) || !sx_need_weights(session, emit) || !sx_is_protein(session))
         return;
     if (data->state == SX_STATE_EMPTY || data->model != session->selection.model)
         ask_table(state, emit);

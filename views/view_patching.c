@@ -580,7 +580,7 @@ static void patching_draw(const struct sx_view *view, const struct sx_session *s
     const struct sx_patching_data *data = &session->patching;
     struct sx_rect pane[2];
 
-    if (sx_too_small(canvas, 24, 6) || sx_input_notice(canvas, session, "patching"))
+    if (sx_too_small(canvas, 24, 6) || sx_weights_notice(canvas, session, "patching"))
         return;
     if (!has_grid(session)) {
         struct sx_canvas body = sx_frame(canvas, "patching", NULL, true);
@@ -662,7 +662,7 @@ static void patching_need(struct sx_view *view, const struct sx_session *session
     const struct sx_patching_data *data = &session->patching;
     const int32_t target = session->settings.target;
 
-    if (!sx_need_input(session, emit))
+    if (!sx_need_weights(session, emit))
         return;
     if (!state->started) {
         state->started = true;

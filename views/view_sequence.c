@@ -150,7 +150,7 @@ static void draw_scale(struct sx_canvas *cv, int y, const struct sx_session *ses
     int x = 1 + sx_put(cv, 1, y, SX_STYLE_LABEL, "surprise ");
 
     sx_heat_scale(cv, x, y, 36, 0, strip_of(session).hi, false, "bits");
-    if (!result_current(session))
+    if (!result_current(session) || session->input.run) /* no pass was run */
         return;
     snprintf(seconds, sizeof seconds, "%.3g ms", 1e3 * session->sequence.seconds);
     if (cv->w > 60)
@@ -275,6 +275,8 @@ static int draw_facts(struct sx_canvas *cv, const struct sx_session *session, si
     char text[64], name[SX_POSITION_TEXT];
     int x = 1;
 
+    if (session->input.run && data->top[t * SX_TOP_TOKENS] < 0 && (t > 0 || sx_is_protein(session)))
+        return sx_put(cv, 1, 0, SX_STYLE_DIM, "the run kept no logits of this token") > 0;
     if (sx_is_protein(session) && isnan(data->surprise[t])) {
         sx_put(cv, 1, 0, SX_STYLE_DIM, "typed as a mask: no residue is known here");
         snprintf(text, sizeof text, "%.2f bits", (double)data->entropy[t]);
@@ -320,8 +322,9 @@ static void draw_prediction(struct sx_canvas *cv, const struct sx_session *sessi
         return;
     const int y = draw_facts(&body, session, t);
     const bool residues = session->sequence.residues && session->input.tokens[t].text[0] != '<';
-    const int n =
-        residues ? residue_guesses(session, t, letter, guess) : token_guesses(session, t, guess);
+    const int n = session->sequence.top[t * SX_TOP_TOKENS] < 0 ? 0
+                  : residues ? residue_guesses(session, t, letter, guess)
+                             : token_guesses(session, t, guess);
     const int above = y + (body.h - y > 12);
     draw_guesses(&body, above, session, guess, n);
     if (residues && body.h > above + n)
@@ -441,17 +444,20 @@ static bool record_request(const struct sx_session *session, const char *name, s
 
     if (!next && strcmp(name, "record-previous") != 0)
         return false;
-    if (!input->fasta) {
+    if (!input->fasta && input->n_records < 2) {
         sx_emit_line(emit, "message the input is no record of a FASTA file; f opens one");
         return true;
     }
-    sx_command_quote(input->fasta, &path);
+    if (input->fasta) {
+        sx_str_append(&path, " --fasta ");
+        sx_command_quote(input->fasta, &path);
+    }
     if (next && input->state == SX_STATE_READY && input->last_record)
         sx_emit_line(emit, "message record %zu is the last one", input->record);
     else if (!next && input->record <= 1)
         sx_emit_line(emit, "message this is the first record");
     else
-        sx_emit_line(emit, "input --fasta %s --record %zu", path.data,
+        sx_emit_line(emit, "input%s --record %zu", path.data ? path.data : "",
                      next ? input->record + 1 : input->record - 1);
     sx_str_release(&path);
     return true;
@@ -466,7 +472,7 @@ static bool sequence_offers(const struct sx_view *view, const struct sx_session 
 
     (void)view;
     if (strcmp(request, "record-next") == 0)
-        return session->input.fasta != NULL;
+        return session->input.fasta != NULL || session->input.n_records > 1;
     return !of_proteins || !sx_input_ready(session) || sx_is_protein(session);
 }
 

@@ -968,7 +968,7 @@ static void open_row(const struct workspace_state *state, const struct sx_sessio
         sx_emit_line(emit, "view training");
     else if (session->workspace.entries[row->index].kind == SX_ENTRY_PROTEINS)
         open_proteins(session, row->index, emit);
-    else if (session->workspace.entries[row->index].kind == SX_ENTRY_MODEL)
+    else if (sx_entry_asked(&session->workspace.entries[row->index]))
         open_model(session, row->index, emit);
     else
         sx_emit_line(emit, "view inspector");

@@ -257,12 +257,33 @@ static enum sx_status ask_model(struct sx_shell *shell, const struct sx_value *a
     sx_shell_wait(shell);
     if (input->state == SX_STATE_FAILED)
         return sx_fail(err, input->error.status, "%s", input->error.message);
+    if (input->run && strcmp(string_arg(args, "name"), "sequence") != 0 &&
+        strcmp(string_arg(args, "name"), "attention") != 0)
+        return sx_fail(err, SX_ERR_UNSUPPORTED, "%s: %s holds no weights; open the model %s",
+                       string_arg(args, "name"), input->run, input->info.name);
     SX_TRY(move_cursors(shell, args, err));
     SX_TRY(line_with(shell, "set --against", string_arg(args, "against"), err));
     SX_TRY(line_with(
         shell, strcmp(string_arg(args, "name"), "lens") == 0 ? "lens --target" : "set --target",
         string_arg(args, "target"), err));
     return ask_circuits(shell, args, err);
+}
+
+/* What a stored run does not hold is a failure too. */
+static enum sx_status check_stored(const struct sx_shell *shell, const struct sx_value *args,
+                                   struct sx_error *err)
+{
+    const struct sx_session *session = sx_shell_session(shell);
+    const char *name = string_arg(args, "name");
+    const struct sx_error *why = NULL;
+
+    if (!session->input.run)
+        return SX_OK;
+    if (strcmp(name, "sequence") == 0 && session->sequence.state == SX_STATE_FAILED)
+        why = &session->sequence.error;
+    if (strcmp(name, "attention") == 0 && session->attention.state == SX_STATE_FAILED)
+        why = &session->attention.error;
+    return why ? sx_fail(err, why->status, "%s", why->message) : SX_OK;
 }
 
 static enum sx_status press_keys(struct sx_shell *shell, const char *text, struct sx_error *err)
@@ -303,6 +324,7 @@ static enum sx_status prepare(struct sx_shell *shell, const struct sx_value *arg
         sx_shell_wait(shell);
     }
     sx_shell_wait(shell);
+    SX_TRY(check_stored(shell, args, err));
     sx_shell_draw(shell); /* lists learn their page height */
     SX_TRY(press_keys(shell, string_arg(args, "keys"), err));
     sx_shell_wait(shell);

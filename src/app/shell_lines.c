@@ -135,12 +135,17 @@ static void add_input(const struct sx_session *session, struct sx_str *out)
 
     if (input->state != SX_STATE_READY)
         return;
-    for (size_t t = 1; protein && t + 1 < input->n; t++) /* without <cls> and <eos> */
+    for (size_t t = 1; !input->run && protein && t + 1 < input->n;
+         t++) /* without <cls> and <eos> */
         sx_str_append(&text, input->masked[t] ? "<mask>" : input->tokens[t].text);
     if (!protein)
         sx_str_append(&text, input->text);
-    sx_str_append(out, protein ? " --seq " : " --prompt ");
-    sx_command_quote(text.data, out);
+    if (input->run) {
+        sx_str_printf(out, " --record %zu", input->record);
+    } else {
+        sx_str_append(out, protein ? " --seq " : " --prompt ");
+        sx_command_quote(text.data, out);
+    }
     sx_str_printf(out, " --token %zu --key %zu --layer %zu --head %zu", selection->token,
                   selection->key, selection->layer, selection->head);
     if (selection->band > 0)

@@ -622,32 +622,36 @@ out:
     return status;
 }
 
-enum sx_status sx_h5_read_rows(struct sx_h5 *h5, const char *dataset, enum sx_dtype dtype,
-                               uint64_t first, uint64_t rows, void *data, struct sx_error *err)
+enum sx_status sx_h5_read_block(struct sx_h5 *h5, const char *dataset, enum sx_dtype dtype,
+                                const uint64_t *start, const uint64_t *size, void *data,
+                                struct sx_error *err)
 {
     hid_t set = -1;
     enum sx_dtype stored = SX_DTYPE_F32;
     int rank = 0;
     uint64_t shape[MAX_RANK] = {0};
-    uint64_t n = 0;
+    uint64_t n = 0, count = 1;
+    hsize_t from[MAX_RANK] = {0}, sides[MAX_RANK] = {0};
     SX_ASSERT(sx_dtype_is_number(dtype));
     enter();
     enum sx_status status = open_dataset(h5, dataset, &set, err);
     if (status != SX_OK)
         goto out;
     status = inspect(h5, set, dataset, &stored, &rank, shape, &n, err);
-    if (status == SX_OK && (rank < 1 || first > shape[0] || rows > shape[0] - first))
-        status = sx_fail(err, SX_ERR_SHAPE, "%s: %s has no %llu rows from %llu on", h5->path,
-                         dataset, (unsigned long long)rows, (unsigned long long)first);
-    if (status == SX_OK && n > 0 && rows > 0) {
-        hsize_t start[MAX_RANK] = {first};
-        hsize_t size[MAX_RANK] = {rows};
-        for (int i = 1; i < rank; i++)
-            size[i] = shape[i];
-        hid_t memory = H5Screate_simple(rank, size, NULL);
+    for (int i = 0; i < rank && status == SX_OK; i++) {
+        from[i] = start[i];
+        sides[i] = size[i];
+        count *= size[i];
+        if (start[i] > shape[i] || size[i] > shape[i] - start[i])
+            status = sx_fail(err, SX_ERR_SHAPE, "%s: %s: side %d ends at %llu, asked for %llu",
+                             h5->path, dataset, i, (unsigned long long)shape[i],
+                             (unsigned long long)(start[i] + size[i]));
+    }
+    if (status == SX_OK && rank > 0 && count > 0) {
+        hid_t memory = H5Screate_simple(rank, sides, NULL);
         hid_t space = H5Dget_space(set);
-        H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, size, NULL);
-        if (read_as(set, memory, space, n / shape[0] * rows, stored, dtype, data) < 0)
+        H5Sselect_hyperslab(space, H5S_SELECT_SET, from, NULL, sides, NULL);
+        if (read_as(set, memory, space, count, stored, dtype, data) < 0)
             status = fail_h5(err, SX_ERR_FORMAT, h5->path, dataset);
         H5Sclose(space);
         H5Sclose(memory);
@@ -656,6 +660,21 @@ enum sx_status sx_h5_read_rows(struct sx_h5 *h5, const char *dataset, enum sx_dt
 out:
     leave();
     return status;
+}
+
+enum sx_status sx_h5_read_rows(struct sx_h5 *h5, const char *dataset, enum sx_dtype dtype,
+                               uint64_t first, uint64_t rows, void *data, struct sx_error *err)
+{
+    enum sx_dtype stored;
+    int rank = 0;
+    uint64_t size[MAX_RANK] = {0};
+    const uint64_t start[MAX_RANK] = {first};
+    SX_TRY(sx_h5_shape(h5, dataset, &stored, &rank, size, err));
+    if (rank < 1 || first > size[0] || rows > size[0] - first)
+        return sx_fail(err, SX_ERR_SHAPE, "%s: %s has no %llu rows from %llu on", h5->path, dataset,
+                       (unsigned long long)rows, (unsigned long long)first);
+    size[0] = rows;
+    return sx_h5_read_block(h5, dataset, dtype, start, size, data, err);
 }
 
 /* ---- attributes ---- */

@@ -537,7 +537,8 @@ static const struct sx_param input_params[] = {
     POSITIONAL("text", SX_PARAM_STRING, false, true,
                "a sequence of residues, in which <mask> may stand, or a prompt"),
     OPTION("fasta", SX_PARAM_PATH, "take a record of this FASTA file"),
-    NUMBER("record", SX_PARAM_INT, 1, MAX_INDEX, NULL, "which record, from 1; default: the first"),
+    NUMBER("record", SX_PARAM_INT, 1, MAX_INDEX, NULL,
+           "which record, or sequence of a stored run, from 1; default: the first"),
 };
 static const struct sx_param mask_params[] = {
     NUMBER("token", SX_PARAM_INT, 0, MAX_INDEX, NULL, "default: the selected one"),
@@ -1230,7 +1231,8 @@ static const struct sx_command table[] = {
     {
         .name = "input",
         .group = "Session",
-        .help = "ask the selected model about a sequence or a prompt; nothing: an example",
+        .help = "ask the selected model about a sequence or a prompt; nothing: an example, or what "
+                "a stored run holds",
         .example = "input MKT<mask>YIAKQR",
         PARAMS(input_params),
         .lane = SX_LANE_QUERY,

@@ -10,6 +10,7 @@
 #include "sextant/io/fasta.h"
 #include "sextant/model/model.h"
 #include "sextant/model/tokenizer.h"
+#include "stored_run.h"
 
 enum {
     MAX_TOKENS = 32768, /* attention costs the square of it */
@@ -25,6 +26,7 @@ struct input_job {
     uint64_t serial;
     size_t entry;
     char *path;             /* owned: of the model */
+    bool stored;            /* path is a run's, which holds the input itself */
     struct sx_model *model; /* owned reference; NULL: not open yet */
     char *text;             /* owned; NULL: the FASTA file's, or an example */
     char *title;            /* owned; NULL: a start of the text */
@@ -57,15 +59,21 @@ static enum sx_status check_source(const struct sx_session *session, const struc
     const bool text = sx_value_get(job->args, "text") != NULL;
     const bool fasta = sx_value_get(job->args, "fasta") != NULL;
     if (entry >= session->workspace.n_entries ||
-        session->workspace.entries[entry].kind != SX_ENTRY_MODEL)
+        !sx_entry_asked(&session->workspace.entries[entry]))
         return sx_fail(err, SX_ERR_USAGE, "input: no model is selected; :select --model N");
+    const struct sx_entry *asked = &session->workspace.entries[entry];
+    const bool stored = asked->kind == SX_ENTRY_RUN;
+    if (stored && (text || fasta))
+        return sx_fail(err, SX_ERR_UNSUPPORTED,
+                       "input: %s holds no weights: open the model %s to ask it something else",
+                       asked->label, asked->model.name);
     if (text && fasta)
         return sx_fail(err, SX_ERR_USAGE, "input: a text or --fasta, not both");
     const char *file = sx_arg_text(job->args, "fasta");
     if (file && strcmp(file, "-") == 0)
         return sx_fail(err, SX_ERR_USAGE, "input: --fasta needs a file here");
-    if (!fasta && sx_value_get(job->args, "record"))
-        return sx_fail(err, SX_ERR_USAGE, "input: --record is for --fasta");
+    if (!fasta && !stored && sx_value_get(job->args, "record"))
+        return sx_fail(err, SX_ERR_USAGE, "input: --record is for --fasta and stored runs");
     return SX_OK;
 }
 
@@ -79,6 +87,7 @@ SX_PREPARE(input)
     *in = (struct input_job){
         .entry = entry,
         .path = sx_xstrdup(session->workspace.entries[entry].path),
+        .stored = session->workspace.entries[entry].kind == SX_ENTRY_RUN,
         .model = open ? sx_model_ref(input->opened) : NULL,
         .text = sx_arg_joined(job->args, "text"),
         .fasta = sx_xstrdup(sx_arg_text(job->args, "fasta")),
@@ -92,7 +101,7 @@ SX_PREPARE(input)
     input->opened = open ? sx_model_ref(in->model) : NULL;
     input->text = sx_xstrdup(in->text);
     input->fasta = sx_xstrdup(in->fasta);
-    input->record = in->fasta ? in->record : 0;
+    input->record = in->fasta || in->stored ? in->record : 0;
     sx_session_change_input(session);
     in->serial = input->serial;
     return SX_OK;
@@ -192,9 +201,23 @@ static void fill_tokens(const struct input_job *in, struct sx_ids *take_ids, str
     }
 }
 
+/* What a stored run was asked, instead of a text and a tokenizer. */
+static enum sx_status read_stored(struct sx_job *job, struct sx_error *err)
+{
+    const struct input_job *in = job->input;
+    struct sx_input *out = sx_xcalloc(1, sizeof *out);
+    job->result = out;
+    job->result_free = input_free;
+    out->serial = in->serial;
+    out->model = in->entry;
+    return sx_stored_input(in->path, in->record, MAX_TOKENS, out, err);
+}
+
 SX_RUN(input)
 {
     struct input_job *in = job->input;
+    if (in->stored)
+        return read_stored(job, err);
     struct sx_ids ids = {0};
     size_t unknown = 0;
     if (!in->model)
@@ -291,6 +314,8 @@ SX_PREPARE(mask)
     const size_t t = mask_token(session, job);
     if (input->state != SX_STATE_READY)
         return sx_fail(err, SX_ERR_USAGE, "mask: there is no input; :input SEQUENCE");
+    if (input->run)
+        return sx_no_weights(input, "mask", err);
     if (input->info.family != SX_MODEL_ESM2)
         return sx_fail(err, SX_ERR_USAGE, "mask: %s has no mask token, only ESM-2 does",
                        input->info.name);

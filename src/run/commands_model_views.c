@@ -23,6 +23,11 @@ enum { MAX_MAP_TOKENS = 4096 }; /* 64 MiB a map */
 /* --- infer --------------------------------------------------------------------------------------
  */
 
+static enum sx_model_family family_of(const struct sx_pass_job *in)
+{
+    return in->stored ? in->stored->family : sx_model_info(in->model)->family;
+}
+
 static void sequence_free(void *p)
 {
     sx_sequence_release(p);
@@ -33,7 +38,7 @@ SX_PREPARE(infer)
 {
     struct sx_sequence_data *data = &session->sequence;
     struct sx_pass_job *in;
-    SX_TRY(sx_pass_job_take(session, job, &in, err));
+    SX_TRY(sx_pass_job_take_any(session, job, &in, err));
     sx_sequence_release(data);
     data->state = SX_STATE_PENDING;
     data->serial = in->serial;
@@ -98,7 +103,7 @@ static void keep_prediction(void *context, size_t row, const float *logits)
         fill_residues(logits, found.log_sum, data->residues + t * SX_RESIDUES);
 }
 
-/* GPT-NeoX: nothing comes before the first token. */
+/* GPT-NeoX: nothing comes before the first token. A stored run: its logits were not kept. */
 static void no_prediction(struct sx_sequence_data *data, size_t t)
 {
     data->surprise[t] = data->entropy[t] = data->rank[t] = (float)NAN;
@@ -113,6 +118,32 @@ static void label_top(const struct sx_pass_job *in, struct sx_sequence_data *dat
         if (data->top[i] >= 0)
             sx_token_label(tokenizer, data->top[i], data->top_text[i].text,
                            sizeof data->top_text[i].text);
+}
+
+static enum sx_status label_stored(const struct sx_pass_job *in, struct sx_sequence_data *data,
+                                   struct sx_error *err)
+{
+    struct sx_token_text *labels = NULL;
+    SX_TRY(sx_stored_labels(in->stored, &labels, err));
+    for (size_t i = 0; i < data->n * SX_TOP_TOKENS; i++) {
+        struct sx_token_text *out = &data->top_text[i];
+        if (data->top[i] >= 0 && labels)
+            *out = labels[data->top[i]];
+        else if (data->top[i] >= 0)
+            snprintf(out->text, sizeof out->text, "#%d", data->top[i]);
+    }
+    sx_free(labels);
+    return SX_OK;
+}
+
+static enum sx_status predict_stored(struct sx_job *job, struct infer_visit *visit,
+                                     struct sx_error *err)
+{
+    const struct sx_pass_job *in = job->input;
+    for (size_t t = 0; t < in->n; t++)
+        no_prediction(visit->data, t);
+    SX_TRY(sx_stored_logits(in->stored, keep_prediction, visit, &job->task, err));
+    return label_stored(in, visit->data, err);
 }
 
 static enum sx_status predict_all(const struct sx_pass_job *in, struct infer_visit *visit,
@@ -139,14 +170,16 @@ static enum sx_status predict_all(const struct sx_pass_job *in, struct infer_vis
 SX_RUN(infer)
 {
     const struct sx_pass_job *in = job->input;
-    const struct sx_model_info *info = sx_model_info(in->model);
-    const bool protein = info->family == SX_MODEL_ESM2;
+    const size_t V = in->stored ? in->stored->vocab : (size_t)sx_model_info(in->model)->vocab;
+    const bool protein = family_of(in) == SX_MODEL_ESM2;
     const double started = sx_clock();
-    struct sx_sequence_data *data = sequence_new(in->n, (size_t)info->vocab, protein);
+    struct sx_sequence_data *data = sequence_new(in->n, V, protein);
     job->result = data;
     job->result_free = sequence_free;
     data->serial = in->serial;
-    struct infer_visit visit = {in, data, (size_t)info->vocab, protein ? 0 : 1};
+    struct infer_visit visit = {in, data, V, protein ? 0 : 1};
+    if (in->stored)
+        return predict_stored(job, &visit, err);
     if (!protein)
         no_prediction(data, 0);
     SX_TRY(predict_all(in, &visit, &job->task, err));
@@ -182,6 +215,8 @@ static enum sx_status find_target(const struct sx_session *session, const struct
     snprintf(text, size, "self");
     if (!name || strcmp(name, "self") == 0 || session->input.state != SX_STATE_READY)
         return SX_OK;
+    if (session->input.run)
+        return sx_no_weights(&session->input, "lens", err);
     const struct sx_tokenizer *tokenizer = sx_model_tokenizer(session->input.opened);
     *target = sx_token_find(tokenizer, name);
     if (*target < 0 || (uint64_t)*target >= session->input.info.vocab)
@@ -299,7 +334,7 @@ SX_PREPARE(attend)
     struct sx_attention_data *data = &session->attention;
     const size_t query = sx_job_index(job, "token", session->selection.token);
     struct sx_pass_job *in;
-    SX_TRY(sx_pass_job_take(session, job, &in, err));
+    SX_TRY(sx_pass_job_take_any(session, job, &in, err));
     SX_TRY(sx_job_below(job, "token", query, in->n, err));
     in->query = query;
     sx_attention_release(data);
@@ -313,7 +348,8 @@ SX_PREPARE(attend)
 SX_RUN(attend)
 {
     const struct sx_pass_job *in = job->input;
-    const struct sx_model_info *info = sx_model_info(in->model);
+    const size_t L = in->stored ? in->stored->n_layers : (size_t)sx_model_info(in->model)->n_layers;
+    const size_t H = in->stored ? in->stored->n_heads : (size_t)sx_model_info(in->model)->n_heads;
     const uint32_t query = (uint32_t)in->query;
     struct sx_attention_data *data = sx_xcalloc(1, sizeof *data);
     job->result = data;
@@ -322,13 +358,15 @@ SX_RUN(attend)
         .state = SX_STATE_READY,
         .serial = in->serial,
         .query = in->query,
-        .n_layers = (size_t)info->n_layers,
-        .n_heads = (size_t)info->n_heads,
+        .n_layers = L,
+        .n_heads = H,
         .n = in->n,
-        .pattern = sx_calloc_big((size_t)(info->n_layers * info->n_heads), in->n * sizeof(float)),
+        .pattern = sx_calloc_big(L * H, in->n * sizeof(float)),
     };
     if (!data->pattern)
         return sx_pass_job_no_memory(in, err);
+    if (in->stored)
+        return sx_stored_attention(in->stored, in->query, data->pattern, &job->task, err);
     const struct sx_capture what = {
         .point = SX_POINT_ATTN, .tokens = {&query, 1}, .out = data->pattern};
     SX_TRY(sx_task_step_to(&job->task, 0, 1, 1));
@@ -369,7 +407,7 @@ SX_PREPARE(attention_map)
     const size_t layer = sx_job_index(job, "layer", session->selection.layer);
     const size_t head = sx_job_index(job, "head", session->selection.head);
     struct sx_pass_job *in;
-    SX_TRY(sx_pass_job_take(session, job, &in, err));
+    SX_TRY(sx_pass_job_take_any(session, job, &in, err));
     SX_TRY(sx_job_below(job, "layer", layer, (size_t)info->n_layers, err));
     SX_TRY(sx_job_below(job, "head", head, (size_t)info->n_heads, err));
     in->layer = layer;
@@ -402,6 +440,8 @@ SX_RUN(attention_map)
     };
     if (!data->pattern)
         return sx_pass_job_no_memory(in, err);
+    if (in->stored)
+        return sx_stored_map(in->stored, in->layer, in->head, data->pattern, &job->task, err);
     const struct sx_capture what = {
         .point = SX_POINT_ATTN, .layers = {&layer, 1}, .heads = {&head, 1}, .out = data->pattern};
     SX_TRY(sx_task_step_to(&job->task, 0, 1, 1));

@@ -225,6 +225,8 @@ static enum sx_status check_table(const struct sx_session *session, const struct
 {
     const size_t entry = session->selection.model;
     const char *file = sx_arg_text(job->args, "file");
+    if (session->input.run && session->input.model == entry)
+        return sx_no_weights(&session->input, "nterm-table", err);
     if (entry >= session->workspace.n_entries ||
         session->workspace.entries[entry].kind != SX_ENTRY_MODEL)
         return sx_fail(err, SX_ERR_USAGE, "nterm-table: no model is selected; :select --model N");

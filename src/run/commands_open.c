@@ -101,11 +101,15 @@ static void follow_model(const struct sx_workspace *before, const struct sx_sele
     selection->model = SIZE_MAX;
     selection->token = SX_FIRST_TOKEN;
     for (size_t i = 0; i < now->n_entries; i++) {
-        if (now->entries[i].kind != SX_ENTRY_MODEL)
+        if (!sx_entry_asked(&now->entries[i]))
             continue;
         const bool same = was->model < before->n_entries &&
                           strcmp(now->entries[i].path, before->entries[was->model].path) == 0;
-        if (same || selection->model == SIZE_MAX)
+        /* Models before stored runs. */
+        const bool better =
+            selection->model == SIZE_MAX || (now->entries[selection->model].kind == SX_ENTRY_RUN &&
+                                             now->entries[i].kind == SX_ENTRY_MODEL);
+        if (same || better)
             selection->model = i;
         if (!same)
             continue;
@@ -163,7 +167,10 @@ static char *input_again(const struct sx_session *session)
         return NULL;
     struct sx_str line = SX_STR_INIT;
     sx_str_append(&line, "input ");
-    sx_command_quote(input->text, &line);
+    if (input->run)
+        sx_str_printf(&line, "--record %zu", input->record);
+    else
+        sx_command_quote(input->text, &line);
     return sx_str_take(&line);
 }
 

@@ -647,6 +647,24 @@ static enum sx_status open_file(struct run *run, const char *path, struct sx_err
     return status;
 }
 
+/* So that predictions can be read where the tokenizer is not at hand. */
+static enum sx_status add_vocabulary(const struct run *run, struct sx_error *err)
+{
+    enum { TEXT = 16 };
+    const struct sx_tokenizer *tokenizer = sx_model_tokenizer(run->model);
+    const size_t V = (size_t)run->info->vocab;
+    if (!run->asked.points[SX_POINT_LOGITS] || !tokenizer || sx_run_file_holds(run->file))
+        return SX_OK;
+    char *texts = sx_calloc_big(V, TEXT);
+    if (!texts)
+        return sx_fail(err, SX_ERR_NOMEM, "run: no memory for the texts of %zu tokens", V);
+    for (size_t v = 0; v < V; v++)
+        sx_token_label(tokenizer, (int32_t)v, texts + v * TEXT, TEXT);
+    const struct sx_tensor_out tensor = {
+        .name = "vocab_texts", .dtype = SX_DTYPE_U8, .rank = 2, .shape = {V, TEXT}, .data = texts};
+    return sx_run_file_add_common(run->file, &tensor, 1, err);
+}
+
 static enum sx_status run_all(struct run *run, struct sx_error *err)
 {
     const struct sx_value *args = run->job->args;
@@ -654,8 +672,10 @@ static enum sx_status run_all(struct run *run, struct sx_error *err)
     run->info = sx_model_info(run->model);
     SX_TRY(read_asked(args, run->info, &run->asked, err));
     SX_TRY(sx_model_inputs_read("run", args, run->model, &run->inputs, err));
-    if (sx_arg_text(args, "out"))
+    if (sx_arg_text(args, "out")) {
         SX_TRY(open_file(run, sx_arg_text(args, "out"), err));
+        SX_TRY(add_vocabulary(run, err));
+    }
     for (size_t i = 0; i < run->inputs.n; i++) {
         SX_TRY(sx_task_step_to(&run->job->task, i, run->inputs.n, i + 1));
         SX_TRY(run_one(run, &run->inputs.item[i], err));

@@ -99,7 +99,8 @@ static enum sx_status pick_entry(const struct sx_session *session, const struct 
         return SX_OK;
     const size_t entry = index_of(job, name);
     SX_TRY(below(name, entry, session->workspace.n_entries, err));
-    if (session->workspace.entries[entry].kind != kind)
+    const struct sx_entry *found = &session->workspace.entries[entry];
+    if (kind == SX_ENTRY_MODEL ? !sx_entry_asked(found) : found->kind != kind)
         return sx_fail(err, SX_ERR_USAGE, "select: entry %zu is no %s", entry,
                        kind == SX_ENTRY_MODEL ? "model" : "training run");
     *out = entry;
@@ -285,6 +286,8 @@ static enum sx_status read_target(const struct sx_session *session, const struct
     }
     if (input->state != SX_STATE_READY)
         return sx_fail(err, SX_ERR_USAGE, "set: --target needs a model with an input");
+    if (input->run)
+        return sx_no_weights(input, "set --target", err);
     const int32_t id = sx_token_find(sx_model_tokenizer(input->opened), text);
     if (id < 0 || (uint64_t)id >= input->info.vocab)
         return sx_fail(err, SX_ERR_USAGE, "set: --target: '%.40s' is no token of %s", text,

@@ -13,6 +13,7 @@ static void pass_job_free(void *p)
 {
     struct sx_pass_job *in = p;
     sx_model_unref(in->model);
+    sx_stored_run_free(in->stored);
     sx_free(in->ids);
     sx_free(in->original);
     if (in->question_free)
@@ -24,6 +25,15 @@ enum sx_status sx_pass_job_take(struct sx_session *session, struct sx_job *job,
                                 struct sx_pass_job **out, struct sx_error *err)
 {
     const struct sx_input *input = &session->input;
+    if (input->state == SX_STATE_READY && input->run)
+        return sx_no_weights(input, job->command->name, err);
+    return sx_pass_job_take_any(session, job, out, err);
+}
+
+enum sx_status sx_pass_job_take_any(struct sx_session *session, struct sx_job *job,
+                                    struct sx_pass_job **out, struct sx_error *err)
+{
+    const struct sx_input *input = &session->input;
     const char *name = job->command->name;
     if (input->state == SX_STATE_PENDING)
         return sx_fail(err, SX_ERR_USAGE, "%s: the input is still being read", name);
@@ -33,7 +43,8 @@ enum sx_status sx_pass_job_take(struct sx_session *session, struct sx_job *job,
     const size_t bytes = input->n * sizeof *in->ids;
     *in = (struct sx_pass_job){
         .serial = input->serial,
-        .model = sx_model_ref(input->opened),
+        .model = input->run ? NULL : sx_model_ref(input->opened),
+        .stored = input->run ? sx_stored_run_of(input) : NULL,
         .runner = sx_run_runner(session),
         .ids = sx_xmalloc(bytes),
         .original = sx_xmalloc(bytes),

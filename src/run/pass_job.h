@@ -7,12 +7,14 @@
 #include "run_private.h"
 #include "sextant/model/forward.h"
 #include "sextant/run/command.h"
+#include "stored_run.h"
 
 struct sx_pass_job {
     uint64_t serial;
-    struct sx_model *model;    /* owned reference */
-    struct sx_runner **runner; /* the compute lane's */
-    int32_t *ids, *original;   /* owned [n] */
+    struct sx_model *model;       /* owned reference; NULL: `stored` is set */
+    struct sx_stored_run *stored; /* owned; only by sx_pass_job_take_any */
+    struct sx_runner **runner;    /* the compute lane's */
+    int32_t *ids, *original;      /* owned [n] */
     size_t n;
     size_t query;       /* attend, head-bands */
     size_t key;         /* composition */
@@ -24,9 +26,13 @@ struct sx_pass_job {
     void (*question_free)(void *question); /* NULL: there is none */
 };
 
-/* For prepare: fills job->input with the input as it is now. SX_ERR_USAGE when there is none. */
+/* For prepare: fills job->input with the input as it is now. SX_ERR_USAGE when there is none,
+ * SX_ERR_UNSUPPORTED when it is a stored run's, which has no weights. */
 enum sx_status sx_pass_job_take(struct sx_session *session, struct sx_job *job,
                                 struct sx_pass_job **out, struct sx_error *err) SX_MUST_CHECK;
+/* The same for commands that can do with what a stored run holds. */
+enum sx_status sx_pass_job_take_any(struct sx_session *session, struct sx_job *job,
+                                    struct sx_pass_job **out, struct sx_error *err) SX_MUST_CHECK;
 /* The runner of the model, with room for a pass over the input and `kept` bytes besides. */
 enum sx_status sx_pass_job_runner(const struct sx_pass_job *in, uint64_t kept,
                                   struct sx_runner **runner, struct sx_error *err) SX_MUST_CHECK;

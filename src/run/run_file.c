@@ -79,10 +79,11 @@ static enum sx_status write_h5(struct sx_run_file *file, const struct sx_tensor_
     return status;
 }
 
-enum sx_status sx_run_file_add(struct sx_run_file *file, const struct sx_tensor_out *take, size_t n,
-                               const struct sx_value *about, struct sx_error *err)
+/* `group`: "" for the root, else with its slash before it. */
+static enum sx_status add(struct sx_run_file *file, const char *group,
+                          const struct sx_tensor_out *take, size_t n, const struct sx_value *about,
+                          struct sx_error *err)
 {
-    char *group = file->grouped ? sx_xasprintf("/%zu", file->next) : sx_xstrdup("");
     enum sx_status status = SX_OK;
     if (file->h5)
         status = write_h5(file, take, n, group, about, err);
@@ -92,14 +93,28 @@ enum sx_status sx_run_file_add(struct sx_run_file *file, const struct sx_tensor_
             sx_free((void *)(uintptr_t)tensor.data);
             continue;
         }
-        tensor.name = file->grouped ? sx_xasprintf("%zu/%s", file->next, tensor.name)
-                                    : sx_xstrdup(tensor.name);
+        tensor.name =
+            *group ? sx_xasprintf("%s/%s", group + 1, tensor.name) : sx_xstrdup(tensor.name);
         SX_GROW(file->tensors, file->room, file->n + 1);
         file->tensors[file->n++] = tensor;
     }
+    return status;
+}
+
+enum sx_status sx_run_file_add(struct sx_run_file *file, const struct sx_tensor_out *take, size_t n,
+                               const struct sx_value *about, struct sx_error *err)
+{
+    char *group = file->grouped ? sx_xasprintf("/%zu", file->next) : sx_xstrdup("");
+    const enum sx_status status = add(file, group, take, n, about, err);
     file->next++;
     sx_free(group);
     return status;
+}
+
+enum sx_status sx_run_file_add_common(struct sx_run_file *file, const struct sx_tensor_out *take,
+                                      size_t n, struct sx_error *err)
+{
+    return add(file, "", take, n, NULL, err);
 }
 
 void sx_run_file_discard(struct sx_run_file *take)

@@ -20,6 +20,9 @@ bool sx_run_file_holds(const struct sx_run_file *file);
  * failure. `about`: attributes of the group. */
 enum sx_status sx_run_file_add(struct sx_run_file *file, const struct sx_tensor_out *take, size_t n,
                                const struct sx_value *about, struct sx_error *err) SX_MUST_CHECK;
+/* Arrays of the whole file, beside the groups; taken like those of a sequence. */
+enum sx_status sx_run_file_add_common(struct sx_run_file *file, const struct sx_tensor_out *take,
+                                      size_t n, struct sx_error *err) SX_MUST_CHECK;
 /* Frees the file also on failure. */
 enum sx_status sx_run_file_commit(struct sx_run_file *take, struct sx_error *err) SX_MUST_CHECK;
 void sx_run_file_discard(struct sx_run_file *take); /* NULL is fine */

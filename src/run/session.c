@@ -213,6 +213,12 @@ const char *sx_sort_key_name(enum sx_sort_key key)
     return names[key];
 }
 
+bool sx_entry_asked(const struct sx_entry *entry)
+{
+    return entry->kind == SX_ENTRY_MODEL ||
+           (entry->kind == SX_ENTRY_RUN && entry->model.n_layers > 0);
+}
+
 const char *sx_counter_name(enum sx_counter counter)
 {
     static const char *const names[] = {"anchored", "clique", "paper"};

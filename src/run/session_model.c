@@ -1,6 +1,8 @@
 /* The slots of a transformer and its input. */
 #include "session_private.h"
 
+#include <string.h>
+
 #include "run_private.h"
 #include "sextant/base/alloc.h"
 #include "sextant/interp/results.h"
@@ -21,6 +23,8 @@ void sx_input_release(struct sx_input *input)
     sx_free(input->original);
     sx_free(input->tokens);
     sx_free(input->masked);
+    sx_free(input->run);
+    sx_free(input->interventions);
     *input = (struct sx_input){.serial = serial};
 }
 
@@ -114,6 +118,14 @@ void sx_nterm_data_release(struct sx_nterm_data *data)
     sx_free(data->line);
     sx_free(data->path);
     *data = (struct sx_nterm_data){0};
+}
+
+enum sx_status sx_no_weights(const struct sx_input *input, const char *command,
+                             struct sx_error *err)
+{
+    const char *slash = strrchr(input->run, '/');
+    return sx_fail(err, SX_ERR_UNSUPPORTED, "%s: %s holds no weights; open the model %s", command,
+                   slash ? slash + 1 : input->run, input->info.name);
 }
 
 /* --- back to empty ------------------------------------------------------------------------------

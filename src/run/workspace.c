@@ -24,6 +24,7 @@
 #include "sextant/io/tensor_file.h"
 #include "sextant/model/model.h"
 #include "sextant/sae/sae.h"
+#include "stored_run.h"
 
 enum { MAX_NAMES = 100000, MAX_DEPTH = 32, MAX_LABEL = 512 };
 
@@ -203,6 +204,25 @@ static bool is_proteins(const char *path)
     return sx_protein_format_of(path, &format, NULL) == SX_OK && format != SX_PROTEINS_UNKNOWN;
 }
 
+/* An answer that a command kept is an entry too; only a run says of which model it is. */
+static void add_run(struct scan *scan, const char *path, struct sx_error *why)
+{
+    struct sx_value *run = NULL;
+    struct sx_model_info model = {0};
+    why->status = sx_run_describe(path, &run, why);
+    if (why->status == SX_OK)
+        why->status = sx_stored_model(path, run, &model, why);
+    if (why->status == SX_ERR_NOTFOUND)
+        *why = (struct sx_error){0};
+    if (why->status != SX_OK) {
+        sx_value_free(run);
+        return;
+    }
+    struct sx_entry *entry = add_entry(scan, path, SX_ENTRY_RUN);
+    entry->run = run;
+    entry->model = model;
+}
+
 static void add_file(struct scan *scan, const char *path, enum sx_entry_kind kind, bool named)
 {
     struct stat st;
@@ -228,13 +248,12 @@ static void add_file(struct scan *scan, const char *path, enum sx_entry_kind kin
     if (sx_container_detect(path, &container, &why) == SX_OK && container != SX_CONTAINER_HDF5)
         sx_fail(&why, SX_ERR_FORMAT, "%s: expected HDF5, found %s", path,
                 sx_container_name(container));
-    struct sx_value *run = NULL;
     if (why.status == SX_OK && kind == SX_ENTRY_RUN)
-        why.status = sx_run_describe(path, &run, &why);
+        add_run(scan, path, &why);
+    else if (why.status == SX_OK)
+        add_entry(scan, path, kind);
     if (why.status != SX_OK)
         add_problem(scan, path, &why);
-    else
-        add_entry(scan, path, kind)->run = run;
 }
 
 /* --- walking ------------------------------------------------------------------------------------

@@ -47,6 +47,12 @@ enum sx_status sx_h5_read_rows(struct sx_h5 *h5, const char *dataset, enum sx_dt
                                uint64_t first, uint64_t rows, void *data,
                                struct sx_error *err) SX_MUST_CHECK;
 
+/* The block [start, start+size) of every dimension; both have as many numbers as `sx_h5_shape` says
+ * dimensions. SX_ERR_SHAPE when it is not inside. */
+enum sx_status sx_h5_read_block(struct sx_h5 *h5, const char *dataset, enum sx_dtype dtype,
+                                const uint64_t *start, const uint64_t *size, void *data,
+                                struct sx_error *err) SX_MUST_CHECK;
+
 /* Where the elements of a dataset stand in the file, row-major and little-endian as `dtype` says;
  * false when they are chunked, compressed, converted or not there. */
 bool sx_h5_extent(struct sx_h5 *h5, const char *dataset, uint64_t *offset);

@@ -66,7 +66,8 @@ struct sx_entry {
     char *path;                 /* owned */
     char *label;                /* owned, sanitised, relative to the workspace */
     struct sx_sae_info info;    /* SAE only */
-    struct sx_model_info model; /* MODEL only */
+    struct sx_model_info model; /* MODEL; RUN: what the file says of its model, n_layers 0 when it
+                                   holds an answer, not a run */
     struct sx_value *run;       /* RUN only, owned: what the file says, as `info` tells it */
     struct sx_error problem;    /* PROBLEM only */
     size_t family;              /* SAE: index of its family; else SIZE_MAX */
@@ -250,12 +251,13 @@ struct sx_input {
     struct sx_error error;
     uint64_t serial;           /* counts every change of text, masks or model */
     size_t model;              /* entry */
-    struct sx_model *opened;   /* owned reference for later jobs; opaque to views */
+    struct sx_model *opened;   /* owned reference for later jobs; opaque to views; NULL: a stored
+                                  run */
     struct sx_model_info info; /* of the model, owned */
     char *text;                /* owned, as typed */
     char *title;       /* owned: name of the FASTA record, or a start of the text; sanitised */
     char *fasta;       /* owned: the file it was read from, also while PENDING or FAILED; or NULL */
-    size_t record;     /* of that file, from 1 */
+    size_t record;     /* of that file, or of the stored run; from 1 */
     bool last_record;  /* none stands behind it */
     int32_t *ids;      /* owned [n]: with masks set */
     int32_t *original; /* owned [n]: without */
@@ -263,6 +265,11 @@ struct sx_input {
     bool *masked;                 /* owned [n] */
     size_t n;
     size_t n_unknown; /* characters without a token */
+    /* Of a stored run (selection.model is a RUN entry): SEQUENCE, ATTENTION and MAP come from what
+     * the file holds, all else needs weights. ids are as they were run, masks and all. */
+    char *run;           /* owned: its path; NULL: the input of an open model */
+    char *interventions; /* owned, sanitised, one line; "": none */
+    size_t n_records;    /* `record` is one of them */
 };
 
 enum { SX_TOP_TOKENS = 10, SX_RESIDUES = 20 };
@@ -487,6 +494,8 @@ struct sx_session {
 
 /* Is `latent` marked? */
 bool sx_session_marked(const struct sx_session *session, uint32_t latent);
+/* Can the screens of transformers show it: a model, or a stored run? */
+bool sx_entry_asked(const struct sx_entry *entry);
 /* Entry of member `seed_index` of the selected family, or NULL. */
 const struct sx_entry *sx_session_member(const struct sx_session *session, size_t seed_index);
 
