@@ -761,7 +761,7 @@ static void draw_empty(struct sx_canvas *cv, const struct sx_session *session)
 static bool has_models(const struct sx_workspace *workspace)
 {
     for (size_t i = 0; i < workspace->n_entries; i++)
-        if (workspace->entries[i].kind == SX_ENTRY_MODEL)
+        if (sx_entry_asked(&workspace->entries[i]))
             return true;
     return false;
 }

@@ -52,7 +52,9 @@ run_fail 1 view sequence bare.run.h5
 assert_contains "$err" 'bare.run.h5 holds no logits; run again with --capture logits'
 
 # In a folder of them, Enter on a run opens it.
-run_ok view workspace . --keys 'Down Enter' --size 100x30
+run_ok view workspace . --keys 'j<Enter>' --size 100x30
+assert_contains "$out" 'stored run' 'Enter on a run'
+assert_contains "$out" '▸ sequence' 'Enter on a run'
 run_ok view sequence bare.run.h5 two.run.h5 --do 'select --model 1' --size 100x30
 assert_contains "$out" 'first · stored run 1 of 2' 'the chosen run'
 
