@@ -50,8 +50,9 @@ void sx_wilson(uint64_t k, uint64_t n, double z, double *lo, double *hi)
     double trials = (double)n, rate = (double)k / trials, shrink = 1 + z * z / trials;
     double centre = (rate + z * z / (2 * trials)) / shrink;
     double half = z / shrink * sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials));
-    *lo = fmax(0, centre - half);
-    *hi = fmin(1, centre + half);
+    /* At the ends centre and half differ by rounding alone. */
+    *lo = k == 0 ? 0 : fmax(0, centre - half);
+    *hi = k == n ? 1 : fmin(1, centre + half);
 }
 
 double sx_quantile(const double *ascending, size_t n, double q)

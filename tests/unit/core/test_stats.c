@@ -47,6 +47,12 @@ Test(stats, wilson_interval)
     sx_wilson(0, 10, 1.959963984540054, &lo, &hi);
     cr_assert_eq(lo, 0.0);
     cr_assert_float_eq(hi, 0.277532799863, 1e-12);
+    for (uint64_t n = 1; n <= 200; n++) {
+        sx_wilson(0, n, 1.959963984540054, &lo, &hi);
+        cr_expect(lo == 0 && hi > 0 && hi < 1, "0 of %d: %g", (int)n, lo);
+        sx_wilson(n, n, 1.959963984540054, &lo, &hi);
+        cr_expect(hi == 1 && lo < 1 && lo > 0, "%d of them: 1 - %g", (int)n, 1 - hi);
+    }
     sx_wilson(0, 0, 1.96, &lo, &hi);
     cr_assert(lo == 0 && hi == 1);
 }
