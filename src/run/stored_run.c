@@ -17,6 +17,7 @@ enum {
     MAX_WIDTH = 1 << 20,
     MAX_VOCAB = 1 << 22,
     MAX_RECORDS = 1 << 20,
+    MAX_PATTERN = 1 << 28, /* attention of one query in every head */
     NAME_BYTES = 60,
     INTERVENTION_BYTES = 4096,
     SHOWN_INTERVENTIONS = 60,
@@ -239,6 +240,10 @@ static enum sx_status read_sequence(struct sx_h5 *h5, const struct sx_value *abo
 {
     struct sx_value *own = NULL;
     SX_TRY(read_ids(h5, run, max_tokens, out, err));
+    if (run->n_layers * run->n_heads > MAX_PATTERN / run->n)
+        return sx_fail(err, SX_ERR_UNSUPPORTED,
+                       "%s: %zu layers of %zu heads over %zu tokens are more than %d numbers",
+                       run->path, run->n_layers, run->n_heads, run->n, MAX_PATTERN);
     SX_TRY(read_tokens(h5, run, out, err));
     char *group = run->n_records > 1 ? sx_xasprintf("/%zu", run->record - 1) : sx_xstrdup("/");
     const enum sx_status status = sx_h5_read_attributes(h5, group, &own, err);
