@@ -310,9 +310,13 @@ static void draw_summary(struct sx_canvas *cv, int y, const struct sx_nterm_summ
     }
     struct sx_canvas rest = sx_canvas_sub(cv, (struct sx_rect){1, y + 6, cv->w - 2, cv->h - y - 6});
     char text[192];
-    snprintf(text, sizeof text,
-             "McNemar: M in i alone %zu, in iv alone %zu of %zu pairs, p = %.2g (exact, two-sided)",
-             s->first_only, s->inside_only, s->n_pairs, s->p_value);
+    if (s->n_pairs == 0)
+        snprintf(text, sizeof text, "McNemar, i against iv: no pairs");
+    else
+        snprintf(text, sizeof text,
+                 "McNemar: M in i alone %zu, in iv alone %zu of %zu pairs, p = %.2g (exact, "
+                 "two-sided)",
+                 s->first_only, s->inside_only, s->n_pairs, s->p_value);
     sx_paragraph(&rest, 0, SX_STYLE_TEXT, text);
 }
 

@@ -93,6 +93,11 @@ Test(circuit_views_golden, nterm)
     stage_need(stage);
     expect_lines(stage, "");
     all_sizes(stage, "nterm");
+    const struct sx_nterm_summary all = stage->fake.session.nterm.result.summary;
+    stage->fake.session.nterm.result.summary.n_pairs = 0;
+    stage->fake.session.nterm.result.summary.p_value = NAN;
+    stage_golden(stage, "nterm-no-pairs", 120, 40);
+    stage->fake.session.nterm.result.summary = all;
     stage_ask(stage, "class", 0, NULL);
     stage_ask(stage, "class", 0, NULL);
     stage_ask(stage, "order", 0, NULL);
