@@ -116,7 +116,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct sx_tensor_out out[MOST_TENSORS];
     struct sx_error err;
     char path[128];
-    size_t used = size < m.n + 1 ? size : m.n + 1;
+    /* A byte a tensor up to the first brace; from there on the config. */
+    const uint8_t *brace = size > 1 ? memchr(data + 1, '{', size - 1) : NULL;
+    size_t used = brace ? (size_t)(brace - data) : size;
     size_t n = spoil(&m, data + (size > 0), used > 0 ? used - 1 : 0, out, values);
     if (flags & 2)
         write_text("config.json", data + used, size - used);

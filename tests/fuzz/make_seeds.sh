@@ -4,7 +4,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 io=$here/../fixtures/io
 out=${1:?folder for the seeds}
-for f in safetensors torch npz json_yaml idx h5 fasta swissprot tokenizer; do mkdir -p "$out/fuzz_$f"; done
+for f in safetensors torch npz json_yaml idx h5 fasta swissprot tokenizer model_probe; do mkdir -p "$out/fuzz_$f"; done
 cp "$io"/*.safetensors "$out/fuzz_safetensors/"
 for f in "$io"/*.safetensors; do
     n=$(od -An -tu8 -N8 "$f" | tr -d ' ')
@@ -31,3 +31,19 @@ cp "$here/../fixtures/tokenizer/small.tokenizer.json" "$out/fuzz_tokenizer/"
 while IFS=$'\t' read -r hex _; do
     printf '%b' "$(sed 's/../\\x&/g' <<<"$hex")" >"$out/fuzz_tokenizer/${hex:0:60}"
 done < <(grep -P '^\w{8,}' "$here/../fixtures/tokenizer/pythia.tsv" | head -200)
+# fuzz_model_probe: a byte of flags (1 GPT-NeoX, 2 own config, 4 torch, 8 the file itself), bytes that
+# spoil tensors, a config of the fuzzer's own sizes.
+models=$here/../fixtures/model
+sizes='.hidden_size = 8 | .num_attention_heads = 2 | .intermediate_size = 12'
+for flags in 0 1 4 5 8 9; do
+    printf "\\x0$flags" >"$out/fuzz_model_probe/plain-$flags"
+    printf "\\x0$flags\\0\\x21\\0\\x13\\0\\x12\\4\\6" >"$out/fuzz_model_probe/spoilt-$flags"
+done
+for flags in 2 6; do
+    { printf "\\x0$flags"; jq -c "$sizes | .vocab_size = 33" "$models/esm_v5/config.json"; } \
+        >"$out/fuzz_model_probe/esm-$flags"
+done
+for flags in 3 7; do
+    { printf "\\x0$flags"; jq -c "$sizes | .vocab_size = 20" "$models/neox_v5/config.json"; } \
+        >"$out/fuzz_model_probe/neox-$flags"
+done
