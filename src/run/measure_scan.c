@@ -336,11 +336,14 @@ static void print_largest(const struct sx_value *document, const struct cell *ce
     const struct sx_value *values = sx_value_get(document, "values");
     const char *name = sx_value_string_or(sx_value_get(columns, "name"), "");
     sx_str_printf(out, "\nlargest\nlayer  %-5s          effect       value\n", name);
-    for (size_t i = 0; i < n && i < LARGEST; i++)
+    for (size_t i = 0; i < n && i < LARGEST; i++) {
+        const char *label = label_at(labels, cells[i].column);
+        const bool counts = *label >= '0' && *label <= '9'; /* heads: their number once is enough */
         sx_str_printf(out, "%5s  %5zu %-6.6s  %+9.4f  %10.4f\n",
                       label_at(sx_value_get(sx_value_get(axes, "rows"), "labels"), cells[i].row),
-                      cells[i].column, label_at(labels, cells[i].column), cells[i].effect,
+                      cells[i].column, counts ? "" : label, cells[i].effect,
                       at(values, cells[i].row, cells[i].column));
+    }
 }
 
 static void print_summary(const struct sx_value *document, struct sx_str *out)
