@@ -117,7 +117,7 @@ static uint32_t interior_token(const struct sx_report_protein *protein, struct s
     const size_t residues = protein->n - 2;
     uint32_t token = MARGIN;
     for (int tries = 0; tries < 64; tries++) {
-        token = (uint32_t)(MARGIN + sx_rng_below(rng, residues - 2 * MARGIN + 1));
+        token = (uint32_t)(MARGIN + sx_rng_below(rng, residues - (size_t)2 * MARGIN + 1));
         if (protein->ids[token] != SX_ESM_M && token != not )
             break;
     }

@@ -45,7 +45,7 @@ enum sx_status sx_c1_measure(struct sx_study *study, const struct sx_sites *site
                              struct sx_error *err)
 {
     const struct sx_report_protein *protein = sites->first.protein;
-    struct sx_reading reading[N_CURVE];
+    struct sx_reading reading[N_CURVE] = {0};
     double behind = 0;
     size_t n = 0;
     size_t n_behind = 0;

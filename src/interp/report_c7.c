@@ -166,10 +166,11 @@ void sx_c7_conclude(struct sx_study *study, struct sx_report_claim *claim)
         "same residue stands inside (%zu pairs%s).",
         compared.what, sx_report_percent(study, &compared.first),
         sx_report_percent(study, &compared.inside), compared.difference.n,
-        natural.both ? sx_report_text(study, "; McNemar, natural ones: %zu against %zu, p = %.2g",
-                                      nterm->summary.first_only, nterm->summary.inside_only,
-                                      nterm->summary.p_value)
-                     : "");
+        nterm && natural.both
+            ? sx_report_text(study, "; McNemar, natural ones: %zu against %zu, p = %.2g",
+                             nterm->summary.first_only, nterm->summary.inside_only,
+                             nterm->summary.p_value)
+            : "");
     claim->caveat = natural.both >= SX_REPORT_LEAST
                         ? "Mature chains follow a signal or transit peptide that training may "
                           "have seen as part of the same sequence."

@@ -222,7 +222,8 @@ char *sx_bands_line(const struct sx_model *model, const struct sx_bands_question
     } else if (q->ids_b) {
         struct sx_str text = SX_STR_INIT;
         const bool specials = !is_causal(model) && q->n_b >= 2;
-        sx_detokenize(sx_model_tokenizer(model), q->ids_b + specials, q->n_b - 2 * specials, &text);
+        sx_detokenize(sx_model_tokenizer(model), q->ids_b + specials, q->n_b - (specials ? 2 : 0),
+                      &text);
         sx_str_append(&line, " --against ");
         sx_command_quote(text.data ? text.data : "", &line);
         sx_str_release(&text);
