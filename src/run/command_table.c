@@ -327,6 +327,7 @@ static const struct sx_param bands_params[] = {
     NUMBER("removed", SX_PARAM_INT, 0, 9.2e18, "0",
            "with --along-keys: run again without these bands of the query, the sum of 2^band"),
     FLAG("survey", "every pair of tokens: how much each band counts, in every head"),
+    NUMBER("seed", SX_PARAM_INT, 0, 9e15, "0", "of the intervals over several sequences"),
     ROPE_PARAM,
     MEMORY_PARAM,
     RESULT_PARAMS,
@@ -868,7 +869,11 @@ static const struct sx_command table[] = {
             "through the frozen head, in logits; a term of attribute). --survey: share, size and "
             "centred (the mean over the keys taken off) of |score| over all pairs; with --layer "
             "and --head also by_offset, the mean score by key - query. residual: how far the sums "
-            "over bands are from the scores of the pass.",
+            "over bands are from the scores of the pass. Several sequences (--fasta, with "
+            "--against "
+            "POS and, for proteins, --query P --mask): rows are means over them of the sums over "
+            "what layer, head, band and group name, and shares as ratios of means, each with its "
+            "95 % bootstrap interval.",
         .example = "sextant bands MODEL --seq MKTVRQERLK --query 1 --mask --against 5",
         PARAMS(bands_params),
         .lane = SX_LANE_COMPUTE,

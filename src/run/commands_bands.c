@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bands_many.h"
 #include "circuit_words.h"
 #include "document.h"
 #include "measure_bands.h"
@@ -75,10 +76,9 @@ static bool is_number(const char *text)
 }
 
 /* Masks the query of A where asked to; *original is what stands there without. */
-static enum sx_status mask_query(const struct bands *b, size_t query, int32_t *original,
-                                 struct sx_error *err)
+static enum sx_status mask_query(const struct bands *b, int32_t *ids, size_t query,
+                                 int32_t *original, struct sx_error *err)
 {
-    int32_t *ids = b->inputs.item[0].ids.ids;
     *original = ids[query];
     if (!flag(b->args, "mask"))
         return SX_OK;
@@ -89,9 +89,8 @@ static enum sx_status mask_query(const struct bands *b, size_t query, int32_t *o
     return SX_OK;
 }
 
-static enum sx_status read_question(struct bands *b, struct sx_error *err)
+static enum sx_status read_question(struct bands *b, const struct sx_ids *ids, struct sx_error *err)
 {
-    const struct sx_ids *ids = &b->inputs.item[0].ids;
     const char *against = sx_arg_text(b->args, "against");
     const char *target = sx_arg_text(b->args, "target");
     size_t query = index_of(b->args, "query");
@@ -101,7 +100,7 @@ static enum sx_status read_question(struct bands *b, struct sx_error *err)
     SX_TRY(below("key", key, ids->n, err));
     if (query == SIZE_MAX)
         SX_TRY(sx_default_query(b->model, "bands", "query", ids->ids, ids->n, &query, err));
-    SX_TRY(mask_query(b, query, &original, err));
+    SX_TRY(mask_query(b, ids->ids, query, &original, err));
     SX_TRY(sx_bands_question_new(b->model, ids->ids, ids->n, query, key == SIZE_MAX ? 0 : key,
                                  original, &b->question, err));
     b->question.profile = flag(b->args, "profile");
@@ -117,7 +116,7 @@ static enum sx_status read_question(struct bands *b, struct sx_error *err)
 static enum sx_status must_fit(const struct bands *b, uint64_t kept, struct sx_error *err)
 {
     const struct sx_bands_question *q = &b->question;
-    const size_t n = b->inputs.item[0].ids.n;
+    const size_t n = q->ids ? q->n : b->inputs.item[0].ids.n;
     const size_t longest = q->n_b > n ? q->n_b : n;
     return sx_model_must_fit(b->args, b->model, &longest, 1, kept,
                              "give a shorter sequence, or raise --max-memory", err);
@@ -169,16 +168,77 @@ static enum sx_status run_bands(struct bands *b, struct sx_error *err)
     return SX_OK;
 }
 
+/* Why this sequence cannot be asked; NULL: it can. */
+static const char *left_out(const struct bands *b, const struct sx_ids *ids, size_t against)
+{
+    const size_t query = index_of(b->args, "query");
+    const size_t key = index_of(b->args, "key");
+    if ((query != SIZE_MAX && query >= ids->n) || (key != SIZE_MAX && key >= ids->n) ||
+        against >= ids->n)
+        return "too short";
+    if (flag(b->args, "mask") || sx_model_info(b->model)->family != SX_MODEL_ESM2)
+        return NULL;
+    for (size_t t = 0; t < ids->n && query == SIZE_MAX; t++)
+        if (ids->ids[t] == SX_ESM_MASK)
+            return NULL;
+    return query == SIZE_MAX ? "no mask" : NULL;
+}
+
+static enum sx_status measure_one(struct bands *b, const struct sx_ids *ids,
+                                  struct sx_bands_result *result, struct sx_error *err)
+{
+    sx_bands_question_release(&b->question);
+    b->question = (struct sx_bands_question){0};
+    SX_TRY(read_question(b, ids, err));
+    SX_TRY(must_fit(b, sx_bands_question_bytes(sx_model_info(b->model), &b->question), err));
+    return sx_measure_bands(b->runner, &b->question, result, &b->job->task, err);
+}
+
+/* Several sequences: their aggregates. */
+static enum sx_status run_many(struct bands *b, struct sx_error *err)
+{
+    const char *text = sx_arg_text(b->args, "against");
+    if (!text || !is_number(text))
+        return sx_fail(err, SX_ERR_USAGE,
+                       "bands: %zu sequences need --against POS, the same token in each",
+                       b->inputs.n);
+    const size_t against = strtoull(text, NULL, 10);
+    struct sx_bands_result *results = sx_xcalloc(b->inputs.n, sizeof *results);
+    enum sx_status status = SX_OK;
+    size_t n = 0;
+    for (size_t i = 0; i < b->inputs.n && status == SX_OK; i++) {
+        const struct sx_model_input *item = &b->inputs.item[i];
+        const char *why = left_out(b, &item->ids, against);
+        status = sx_task_step(&b->job->task, i, b->inputs.n);
+        if (why)
+            sx_model_inputs_warn(&b->inputs, "%s left out: %s", item->name ? item->name : "?", why);
+        else if (status == SX_OK)
+            status = measure_one(b, &item->ids, &results[n++], err);
+    }
+    if (status == SX_OK && n == 0)
+        status = sx_fail(err, SX_ERR_USAGE, "bands: no sequence has the query, key and --against");
+    if (status == SX_OK)
+        b->job->document =
+            sx_bands_many_document(b->model, results, n, &b->filter,
+                                   (uint64_t)sx_value_int_or(sx_value_get(b->args, "seed"), 0));
+    for (size_t i = 0; i < n; i++)
+        sx_bands_result_release(&results[i]);
+    sx_free(results);
+    return status;
+}
+
 static enum sx_status bands_all(struct bands *b, struct sx_error *err)
 {
     SX_TRY(sx_model_use(b->args, &b->model, &b->runner, err));
     SX_TRY(read_filter(b, err));
     SX_TRY(sx_model_inputs_read("bands", b->args, b->model, &b->inputs, err));
+    if (b->inputs.n != 1 && !flag(b->args, "survey") && !flag(b->args, "along-keys"))
+        return run_many(b, err);
     if (b->inputs.n != 1)
         return sx_fail(err, SX_ERR_USAGE, "bands: %zu sequences; give one at a time", b->inputs.n);
     if (flag(b->args, "survey"))
         return run_survey(b, err);
-    SX_TRY(read_question(b, err));
+    SX_TRY(read_question(b, &b->inputs.item[0].ids, err));
     if (!b->question.ids_b && sx_arg_text(b->args, "metric") &&
         strcmp(sx_arg_text(b->args, "metric"), "score-a") != 0)
         return sx_fail(err, SX_ERR_USAGE, "bands: --metric %s needs --against",

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bands_many.h"
 #include "commands_private.h"
 #include "document.h"
 #include "model_input.h"
@@ -279,6 +280,10 @@ SX_PRINT(bands)
 {
     const char *metric = text_at(document, "metric");
     sx_print_warnings(document, out);
+    if (sx_value_get(document, "sequences")) {
+        sx_print_bands_many(document, out);
+        return;
+    }
     if (sx_value_get(document, "keys")) {
         print_keys(document, out);
     } else if (!metric[0]) {

@@ -71,6 +71,25 @@ assert_eq 'not rotated' "$(json "$out" '.bands[2].period_why')"
 near "$(json "$out" '.bands[2].position')" 0 1e-12 'position of the rest'
 run_ok bands $neox --ids 3,17,5,39,0,8 --survey
 
+# --- several sequences: the mean of what each gives alone
+printf '>a\nMKTVRQ\n>b\nMSEYLA\n>short\nMK\n' >many.fa
+run_ok bands $esm --fasta many.fa --query 1 --mask --against 4 --layer 1 --head 0 --groups 10 --json
+many=$out
+assert_eq 2 "$(json "$many" .sequences)"
+assert_contains "$(json "$many" '.warnings | tostring')" 'short left out'
+mean=0
+for seq in MKTVRQ MSEYLA; do
+    run_ok bands $esm --seq $seq --query 1 --mask --against 4 --layer 1 --head 0 --json
+    mean=$(jq -n "$mean + $(json "$out" '[.bands[] | .dir] | add') / 2")
+done
+near "$(json "$many" '.rows[0].direction.mean')" "$mean" 1e-6 'mean direction'
+assert_eq true "$(json "$many" '.rows[0].direction | .lo <= .mean and .mean <= .hi')"
+near "$(json "$many" '.rows[0] | .norm_share.mean + .key_share.mean + .direction_share.mean')" 1 1e-9 shares
+near "$(json "$many" '[.rows[] | select(.band != null) | .total.mean] | add')" \
+    "$(json "$many" '.rows[0].total.mean')" 1e-9 'bands add up'
+run_ok bands $esm --fasta many.fa --query 1 --mask --against 4
+assert_contains "$out" '2 sequences'
+
 # --- what is refused
 refused() { # WORD ARGUMENTS…
     local word=$1
@@ -88,7 +107,9 @@ refused 'query of A' bands $esm --seq '<mask>KTVY' --against 1
 refused 'ascending' bands $esm --seq '<mask>KTVY' --groups 10,5
 refused 'needs --against' bands $esm --seq '<mask>KTVY' --metric content
 refused 'along-keys needs' bands $esm --seq '<mask>KTVY' --along-keys --layer 0
-refused 'one at a time' bands $esm --seq '<mask>KTVY' --seq MKT
+refused 'one at a time' bands $esm --seq '<mask>KTVY' --seq MKT --survey
+refused 'need --against POS' bands $esm --seq '<mask>KTVY' --seq '<mask>KT'
+refused 'no sequence' bands $esm --seq '<mask>KTVY' --seq '<mask>KT' --against 90
 refused 'behind it' bands $neox --ids 3,17,5,39 --query 1 --key 2
 run_fail 1 bands $neox --ids 3,17,5,39 --mask
 assert_contains "$err" 'works with ESM-2'
