@@ -52,18 +52,29 @@ size_t sx_selected_key(const struct sx_session *session)
     return inside(session, session->selection.key);
 }
 
+/* The first model, else the first stored run; n_entries: there is neither. */
+static size_t first_asked(const struct sx_workspace *workspace)
+{
+    const size_t n = workspace->n_entries;
+    size_t run = n;
+
+    for (size_t i = 0; i < n; i++) {
+        const struct sx_entry *entry = &workspace->entries[i];
+        if (entry->kind == SX_ENTRY_MODEL)
+            return i;
+        if (run == n && sx_entry_asked(entry))
+            run = i;
+    }
+    return run;
+}
+
 bool sx_need_input(const struct sx_session *session, struct sx_emit *emit)
 {
     const struct sx_workspace *workspace = &session->workspace;
 
     if (!sx_selected_model(session)) {
-        size_t found = SIZE_MAX; /* the first model, else the first stored run */
-        for (size_t i = workspace->n_entries; i-- > 0;)
-            if (workspace->entries[i].kind == SX_ENTRY_MODEL ||
-                (sx_entry_asked(&workspace->entries[i]) &&
-                 (found == SIZE_MAX || workspace->entries[found].kind != SX_ENTRY_MODEL)))
-                found = i;
-        if (found != SIZE_MAX)
+        const size_t found = first_asked(workspace);
+        if (found < workspace->n_entries)
             sx_emit_line(emit, "select --model %zu", found);
         return false;
     }
