@@ -64,6 +64,16 @@ static void open_pty(int w, int h)
     cr_assert_eq(pthread_create(&pty.thread, NULL, read_master, NULL), 0);
 }
 
+/* For tests that open several terminals one after the other: nothing of this one may be read with
+ * the next. */
+static void close_pty(void)
+{
+    close(pty.slave); /* ends the reader */
+    pthread_join(pty.thread, NULL);
+    close(pty.master);
+    sx_str_release(&pty.seen);
+}
+
 static bool seen_sentinel(void)
 {
     size_t len = sizeof sentinel - 1;
@@ -275,6 +285,7 @@ static void expect_heat_budget(const char *name, value_of *value, bool diverging
     cr_expect_leq(most, 12 * 1000);
     sx_screen_free(screen);
     sx_term_close(term);
+    close_pty();
 }
 
 Test(term_curses, heatmap_repaint_sequential)
