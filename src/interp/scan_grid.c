@@ -47,6 +47,12 @@ static enum sx_status check_how(const struct sx_grid_request *request, struct sx
                            ? "%s: edges are ablated by zero or knockout, not by %s"
                            : "%s: only edges are knocked out; %s does not fit",
                        site, how);
+    if (request->band_part != SX_PART_FULL &&
+        (request->site != SX_SITE_BAND || request->how != SX_HOW_PATCH))
+        return sx_fail(err, SX_ERR_USAGE, "%s: only patches of bands have parts", site);
+    if ((request->band_part == SX_PART_ROTATION) && !request->rotated)
+        return sx_fail(err, SX_ERR_USAGE, "%s: rotation is patched after rotation: --rotated",
+                       site);
     if (request->rotated && request->site != SX_SITE_QKV && request->site != SX_SITE_BAND)
         return sx_fail(err, SX_ERR_USAGE, "%s: only q and k are rotated", site);
     return SX_OK;

@@ -39,6 +39,22 @@ bool sx_how_find(const char *name, enum sx_how *how)
     return false;
 }
 
+const char *sx_band_part_name(enum sx_band_part part)
+{
+    static const char *const names[SX_PART_COUNT] = {"full", "norm", "direction", "rotation"};
+    return (size_t)part < SX_PART_COUNT ? names[part] : NULL;
+}
+
+bool sx_band_part_find(const char *name, enum sx_band_part *part)
+{
+    for (int i = 0; i < SX_PART_COUNT; i++)
+        if (strcmp(name, sx_band_part_name((enum sx_band_part)i)) == 0) {
+            *part = (enum sx_band_part)i;
+            return true;
+        }
+    return false;
+}
+
 bool sx_grid_find(const char *name, enum sx_grid *grid)
 {
     for (int i = 0; i < SX_GRID_COUNT; i++)

@@ -6,6 +6,7 @@
 #include "scan_private.h"
 #include "sextant/base/alloc.h"
 #include "sextant/base/rng.h"
+#include "sextant/interp/band_patch.h"
 #include "sextant/model/tokenizer.h"
 
 /* --- points of a site ---------------------------------------------------------------------------
@@ -327,6 +328,64 @@ static enum sx_status pair_up(struct sx_put *put, const struct sx_model_info *in
     return SX_OK;
 }
 
+static double position_of(const struct sx_sequence *sequence, size_t token)
+{
+    return sequence->positions ? (double)sequence->positions[token] : (double)token;
+}
+
+/* vector [d]: every band turned by `by` tokens. */
+static void turn(const struct sx_band_shape *shape, double by, float *vector)
+{
+    for (size_t b = 0; b < shape->n_rotary; b++) {
+        const double angle = by * (double)shape->frequency[b];
+        const double re = (double)vector[b], im = (double)vector[b + shape->n_rotary];
+        vector[b] = (float)(re * cos(angle) - im * sin(angle));
+        vector[b + shape->n_rotary] = (float)(re * sin(angle) + im * cos(angle));
+    }
+}
+
+/* What one token of the base gets of the other run's: only a part of each band. own, other [H,d].
+ */
+static void part_of_bands(const struct sx_grid_request *request, const struct sx_band_shape *shape,
+                          size_t heads, double by, const float *own, float *other)
+{
+    const bool norm = request->band_part == SX_PART_NORM;
+    float *reference = sx_xmalloc(shape->d * sizeof *reference);
+    for (size_t h = 0; h < heads; h++, own += shape->d, other += shape->d) {
+        memcpy(reference, other, shape->d * sizeof *other);
+        if (request->band_part == SX_PART_ROTATION) {
+            memcpy(other, own, shape->d * sizeof *own);
+            turn(shape, by, other);
+        } else {
+            sx_band_patch_vector(shape, norm ? SX_PATCH_NORM : SX_PATCH_DIRECTION, own, reference,
+                                 UINT64_MAX, other);
+        }
+    }
+    sx_free(reference);
+}
+
+static enum sx_status take_part(struct sx_put *put, struct sx_runner *runner,
+                                const struct sx_grid_request *request, struct sx_task *task,
+                                struct sx_error *err)
+{
+    const struct sx_model *model = sx_runner_model(runner);
+    const struct sx_model_info *info = sx_model_info(model);
+    const struct sx_band_shape shape = sx_band_shape_of(model);
+    const size_t n = request->base.n;
+    float *own = NULL;
+    const enum sx_status status =
+        sx_scan_capture(runner, &request->base, &put->point, 1, &own, 0, NULL, task, err);
+    for (size_t i = 0; status == SX_OK && i < info->n_layers * n; i++) {
+        const size_t layer = i / n, t = i % n, row = sx_put_row(put, request, t);
+        const double by = position_of(&request->source, row) - position_of(&request->base, t);
+        if (!put->single || t == request->token)
+            part_of_bands(request, &shape, (size_t)info->n_heads, by, own + i * put->width,
+                          put->values + (layer * put->tokens + row) * put->width);
+    }
+    sx_free(own);
+    return status;
+}
+
 enum sx_status sx_puts_fill(struct sx_puts *puts, struct sx_runner *runner,
                             const struct sx_grid_request *request, double *source_metric,
                             struct sx_task *task, struct sx_error *err)
@@ -339,6 +398,8 @@ enum sx_status sx_puts_fill(struct sx_puts *puts, struct sx_runner *runner,
         SX_TRY(take_references(puts, runner, request, task, err));
     for (size_t i = 0; i < puts->n; i++) {
         struct sx_put *put = &puts->item[i];
+        if (request->band_part != SX_PART_FULL)
+            SX_TRY(take_part(put, runner, request, task, err));
         if (request->site == SX_SITE_BAND && put->values)
             SX_TRY(pair_up(put, info, err));
         puts->bytes += (put->values ? 1U : 0U) * (uint64_t)info->n_layers * put->tokens *

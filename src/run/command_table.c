@@ -214,6 +214,9 @@ static const struct sx_param patch_params[] = {
     SCAN_PARAMS,
     NUMBER("from-token", SX_PARAM_INT, 0, MAX_INDEX, NULL,
            "put what this token of the clean run had at the measured token"),
+    CHOICE("band-part", "full|norm|direction|rotation", "full",
+           "layer-band: what of the query's band is put; rotation: its own, turned as if at the "
+           "clean run's token (with --rotated)"),
     FLAG("rotated", "qkv, layer-band: q and k after rotation, with the clean run's position"),
     SCAN_PLACE_PARAMS,
     ROPE_PARAM,

@@ -119,6 +119,9 @@ static enum sx_status patch(struct scan_command *s, struct sx_error *err)
     if (!sx_grid_find(sx_arg_text(args, "grid"), &grid))
         return sx_fail(err, SX_ERR_USAGE, "patch: --grid %s is not known",
                        sx_arg_text(args, "grid"));
+    if (!sx_band_part_find(sx_arg_text(args, "band-part"), &s->request.band_part))
+        return sx_fail(err, SX_ERR_USAGE, "patch: --band-part %s is not known",
+                       sx_arg_text(args, "band-part"));
     s->request.how = SX_HOW_PATCH;
     s->request.site = sx_grid_site(grid);
     s->request.rotated = flag(args, "rotated");
@@ -132,6 +135,8 @@ static enum sx_status patch(struct scan_command *s, struct sx_error *err)
     tell(s);
     sx_document_text(s->job->document, "clean_seq", sx_arg_text(args, "clean"));
     sx_document_text(s->job->document, "corrupt_seq", sx_arg_text(args, "corrupt"));
+    if (s->request.site == SX_SITE_BAND)
+        sx_document_text(s->job->document, "band_part", sx_band_part_name(s->request.band_part));
     return SX_OK;
 }
 

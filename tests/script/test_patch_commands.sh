@@ -132,6 +132,31 @@ run_fail 2 positions $esm
 run positions $text --prompt abc
 [[ $status != 0 ]] || fail 'positions of a language model'
 
+# --- parts of a band: a query put into itself has all of them, and its length does not turn
+inside='MKTVRA<mask>'
+band() { # ARGUMENTS…: the values of a layer-band grid
+    run_ok patch $esm --corrupt '<mask>KTVRAG' --token 1 --grid layer-band "$@" --json
+    json "$out" '.values | tostring'
+}
+same() { # LIST LIST WHAT
+    jq -en --argjson a "$1" --argjson b "$2" \
+        '[$a, $b | flatten] | transpose | all((.[0] - .[1]) | fabs < 1e-5)' >/dev/null || fail "$3: $1, $2"
+}
+alone=$(band --clean '<mask>KTVRAG')
+same "$alone" "$(band --clean '<mask>KTVRAG' --band-part norm)" 'own length'
+same "$alone" "$(band --clean '<mask>KTVRAG' --band-part direction)" 'own direction'
+same "$alone" "$(band --clean '<mask>KTVRAG' --band-part rotation --rotated)" 'own rotation'
+norm=$(band --clean "$inside" --from-token 7 --band-part norm)
+same "$norm" "$(band --clean "$inside" --from-token 7 --band-part norm --rotated)" 'length before and after rotation'
+for part in full norm direction 'rotation --rotated'; do
+    # shellcheck disable=SC2086
+    [[ $(band --clean "$inside" --from-token 7 --band-part $part) != "$alone" ]] || fail "$part changes nothing"
+done
+run_fail 2 patch $esm --clean $clean --corrupt $corrupt --grid layer-head --band-part norm
+assert_contains "$err" 'only patches of bands'
+run_fail 2 patch $esm --clean $clean --corrupt $corrupt --grid layer-band --band-part rotation
+assert_contains "$err" '--rotated'
+
 # --- the explorer's grid
 run_ok view patching $esm --size 100x30 --color none --do "input MKTVRAG" --do "mask --token 1" \
     --do "patch-grid --corrupt <mask>RRLEAG --grid layer-token --metric logit"

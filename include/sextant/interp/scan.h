@@ -98,6 +98,18 @@ enum sx_how {
 const char *sx_how_name(enum sx_how how); /* "patch" "zero" "mean" "resample" "knockout" */
 bool sx_how_find(const char *name, enum sx_how *how);
 
+/* What of a band BAND patches. */
+enum sx_band_part {
+    SX_PART_FULL,
+    SX_PART_NORM,      /* the base's own direction, the length of the other run */
+    SX_PART_DIRECTION, /* the base's own length, the direction of the other run */
+    SX_PART_ROTATION,  /* the base's own vector, turned as if at the position of the other run's
+                          token; only `rotated` */
+    SX_PART_COUNT
+};
+const char *sx_band_part_name(enum sx_band_part part); /* "full"; NULL past the last */
+bool sx_band_part_find(const char *name, enum sx_band_part *part);
+
 struct sx_reference { /* one sequence of a reference set; nothing is owned */
     const int32_t *ids;
     size_t n;
@@ -115,6 +127,7 @@ struct sx_grid_request { /* nothing is owned */
     /* HEAD, BAND, BLOCK, ATTN, MLP, q of QKV: every token is changed, else `token` alone. k and v
      * of QKV always change at every token. */
     bool all_tokens;
+    enum sx_band_part band_part; /* BAND by PATCH; else FULL */
     bool rotated; /* q and k are taken and put after rotation, so that the other run's positions
                      come with them */
     /* PATCH: the run that activations are taken of, as many tokens and masks as base. */
