@@ -58,7 +58,7 @@ static size_t first_asked(const struct sx_workspace *workspace)
     const size_t n = workspace->n_entries;
     size_t run = n;
 
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; workspace->entries && i < n; i++) {
         const struct sx_entry *entry = &workspace->entries[i];
         if (entry->kind == SX_ENTRY_MODEL)
             return i;

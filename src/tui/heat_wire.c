@@ -13,7 +13,7 @@ enum {
     BACK = 8,           /* "\e[39;49m" */
     SCREEN_CELLS = 200 * 50,
     SCREEN_BYTES =
-        8000, /* of the 12 KB of such a screen: the rest is for what surrounds the maps */
+        7000, /* of the 12 KB of such a screen: the rest is for what surrounds the maps */
 };
 
 struct pen { /* colours as far as they matter */
