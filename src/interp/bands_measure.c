@@ -296,14 +296,16 @@ static enum sx_status take_readout(const struct measure *m, const struct shot *s
     SX_TRY(sx_frozen_head_new(m->model, shot->end, SX_HEAD_SECANT, &head, err));
     double *w = sx_xcalloc((size_t)m->info->d_model, sizeof *w);
     sx_frozen_head_direction(head, m->asks[shot->ask].target, SX_AGAINST_NONE, w, NULL);
-    for (size_t l = 0; l < m->L; l++) {
-        sx_head_readout(m->model, l, w, shot->v + l * m->H * m->shape.d, out->readout + l * m->H);
-        for (size_t h = 0; h < m->H; h++)
+    enum sx_status status = SX_OK;
+    for (size_t l = 0; l < m->L && status == SX_OK; l++) {
+        status = sx_head_readout(m->model, l, w, shot->v + l * m->H * m->shape.d, 1,
+                                 out->readout + l * m->H, err);
+        for (size_t h = 0; h < m->H && status == SX_OK; h++)
             out->readout[l * m->H + h] *= out->attention_a[l * m->H + h];
     }
     sx_free(w);
     sx_frozen_head_free(head);
-    return SX_OK;
+    return status;
 }
 
 static void take_profile(const struct measure *m, const struct shot *shot)

@@ -48,12 +48,14 @@ static double scaled_dot(const double *a, const double *b, size_t d)
     return sum / sqrt((double)d);
 }
 
-void sx_qk_terms(const struct sx_model *model, size_t layer, size_t head, const float *query,
-                 double query_position, const float *key, double key_position,
-                 struct sx_qk_terms *out)
+enum sx_status sx_qk_terms(const struct sx_model *model, size_t layer, size_t head,
+                           const float *query, double query_position, const float *key,
+                           double key_position, struct sx_qk_terms *out, struct sx_error *err)
 {
     const struct sx_layer *l = &sx_model_weights(model)->layers[layer];
     const size_t d = (size_t)sx_model_info(model)->d_head;
+    SX_TRY(sx_frozen_weight(model, layer, &l->q, err));
+    SX_TRY(sx_frozen_weight(model, layer, &l->k, err));
     double *all = sx_xcalloc(4 * d, sizeof *all);
     double *qw = all;
     double *qb = all + d;
@@ -64,12 +66,13 @@ void sx_qk_terms(const struct sx_model *model, size_t layer, size_t head, const 
     *out = (struct sx_qk_terms){scaled_dot(qw, kw, d), scaled_dot(qw, kb, d), scaled_dot(qb, kw, d),
                                 scaled_dot(qb, kb, d)};
     sx_free(all);
+    return SX_OK;
 }
 
 /* --- singular values ----------------------------------------------------------------------------
  */
 
-/* Of A B^T, both [D,d]: of R_A R_B^T, since the orthogonal factors change none. Overwrites both. */
+/* Of A B^T, both [D,d]: of R_A R_B^T, since the orthogonal factors change none. Takes both. */
 static void product_values(double *a, double *b, size_t D, size_t d, double *out)
 {
     double *ra = sx_xcalloc(d * d, sizeof *ra);
@@ -82,6 +85,8 @@ static void product_values(double *a, double *b, size_t D, size_t d, double *out
             for (size_t k = 0; k < d; k++)
                 product[i * d + j] += ra[i * d + k] * rb[j * d + k];
     sx_singular_values(product, d, d, out);
+    sx_free(a);
+    sx_free(b);
     sx_free(ra);
     sx_free(rb);
     sx_free(product);
@@ -109,26 +114,26 @@ static double *head_columns(const struct sx_weight *w, size_t head, size_t d)
     return out;
 }
 
-void sx_ov_singular_values(const struct sx_model *model, size_t layer, size_t head, double *out)
+enum sx_status sx_ov_singular_values(const struct sx_model *model, size_t layer, size_t head,
+                                     double *out, struct sx_error *err)
 {
     const struct sx_layer *l = &sx_model_weights(model)->layers[layer];
     const size_t d = (size_t)sx_model_info(model)->d_head;
-    double *v = head_rows(&l->v, head, d);
-    double *o = head_columns(&l->attn_out, head, d);
-    product_values(v, o, l->v.in, d, out);
-    sx_free(v);
-    sx_free(o);
+    SX_TRY(sx_frozen_weight(model, layer, &l->v, err));
+    SX_TRY(sx_frozen_weight(model, layer, &l->attn_out, err));
+    product_values(head_rows(&l->v, head, d), head_columns(&l->attn_out, head, d), l->v.in, d, out);
+    return SX_OK;
 }
 
-void sx_qk_singular_values(const struct sx_model *model, size_t layer, size_t head, double *out)
+enum sx_status sx_qk_singular_values(const struct sx_model *model, size_t layer, size_t head,
+                                     double *out, struct sx_error *err)
 {
     const struct sx_layer *l = &sx_model_weights(model)->layers[layer];
     const size_t d = (size_t)sx_model_info(model)->d_head;
-    double *q = head_rows(&l->q, head, d);
-    double *k = head_rows(&l->k, head, d);
-    product_values(q, k, l->q.in, d, out);
-    sx_free(q);
-    sx_free(k);
+    SX_TRY(sx_frozen_weight(model, layer, &l->q, err));
+    SX_TRY(sx_frozen_weight(model, layer, &l->k, err));
+    product_values(head_rows(&l->q, head, d), head_rows(&l->k, head, d), l->q.in, d, out);
+    return SX_OK;
 }
 
 /* --- the readout of a token ---------------------------------------------------------------------
@@ -179,8 +184,8 @@ static enum sx_status read_out(const struct reading *reading, const int32_t *tar
         status = sx_task_step(task, t, n);
         sx_frozen_head_direction(head, targets[t], against, w, NULL);
         for (size_t l = 0; l < L && status == SX_OK; l++) {
-            sx_head_readout(reading->model, l, w, reading->v + l * D, out);
-            for (size_t h = 0; h < H; h++)
+            status = sx_head_readout(reading->model, l, w, reading->v + l * D, 1, out, err);
+            for (size_t h = 0; h < H && status == SX_OK; h++)
                 readout[(l * H + h) * n + t] = out[h];
         }
     }

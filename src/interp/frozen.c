@@ -55,6 +55,15 @@ double sx_frozen_gate(enum sx_activation act, double z)
     return 0.5 * (1 + tanh(sqrt(M_2_PI) * (z + 0.044715 * z * z * z)));
 }
 
+enum sx_status sx_frozen_weight(const struct sx_model *model, size_t layer,
+                                const struct sx_weight *weight, struct sx_error *err)
+{
+    return sx_weight_f32(weight)
+               ? SX_OK
+               : sx_fail(err, SX_ERR_NOMEM, "%s: no memory for the weights of layer %zu",
+                         sx_model_info(model)->path, layer);
+}
+
 enum sx_status sx_frozen_weights(const struct sx_model *model, struct sx_error *err)
 {
     const struct sx_model_info *info = sx_model_info(model);
@@ -63,9 +72,7 @@ enum sx_status sx_frozen_weights(const struct sx_model *model, struct sx_error *
         const struct sx_weight *all[] = {&layers[l].q,        &layers[l].k,  &layers[l].v,
                                          &layers[l].attn_out, &layers[l].up, &layers[l].down};
         for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-            if (!sx_weight_f32(all[i]))
-                return sx_fail(err, SX_ERR_NOMEM, "%s: no memory for the weights of layer %zu",
-                               info->path, l);
+            SX_TRY(sx_frozen_weight(model, l, all[i], err));
     }
     return SX_OK;
 }

@@ -18,7 +18,10 @@ void sx_frozen_norm_back(const struct sx_norm *norm, double sigma, const double 
 double sx_frozen_dot(const float *a, const double *b, size_t n);
 /* act(z) / z, which needs no division: 1/2 at z = 0. */
 double sx_frozen_gate(enum sx_activation act, double z);
-/* Makes float32 of the layers' weights now, so that sx_weight_f32 cannot fail later. */
+/* Makes float32 of one weight of a layer now, so that sx_weight_f32 cannot fail later. */
+enum sx_status sx_frozen_weight(const struct sx_model *model, size_t layer,
+                                const struct sx_weight *weight, struct sx_error *err) SX_MUST_CHECK;
+/* The same of all layers' weights. */
 enum sx_status sx_frozen_weights(const struct sx_model *model, struct sx_error *err) SX_MUST_CHECK;
 
 /* The terms of a residual stream up to `layer`: embedding, and H + 2 a layer. */

@@ -199,16 +199,20 @@ void sx_frozen_head_direction(const struct sx_frozen_head *head, int32_t target,
         *constant = fixed;
 }
 
-void sx_head_readout(const struct sx_model *model, size_t layer, const double *w, const float *v,
-                     double *out)
+enum sx_status sx_head_readout(const struct sx_model *model, size_t layer, const double *w,
+                               const float *v, size_t n, double *out, struct sx_error *err)
 {
     const struct sx_model_info *info = sx_model_info(model);
     const struct sx_weight *wo = &sx_model_weights(model)->layers[layer].attn_out;
     const size_t D = (size_t)info->d_model;
     const size_t d = (size_t)info->d_head;
+    const size_t H = (size_t)info->n_heads;
+    SX_TRY(sx_frozen_weight(model, layer, wo, err));
     double *u = sx_xcalloc(D, sizeof *u);
     sx_matvec_t_f64(sx_weight_f32(wo), D, D, D, w, u);
-    for (size_t h = 0; h < info->n_heads; h++)
-        out[h] = sx_frozen_dot(v + h * d, u + h * d, d);
+    for (size_t t = 0; t < n; t++)
+        for (size_t h = 0; h < H; h++)
+            out[t * H + h] = sx_frozen_dot(v + t * D + h * d, u + h * d, d);
     sx_free(u);
+    return SX_OK;
 }

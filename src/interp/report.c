@@ -269,7 +269,9 @@ enum sx_status sx_report_run(struct sx_runner *runner, const struct sx_report_in
     out->n_find = study.first;
     out->n_measure = study.n - study.first;
     make_sets(&study);
-    enum sx_status status = sx_report_find_heads(&study, err);
+    enum sx_status status = sx_query_weights(&study, err);
+    if (status == SX_OK)
+        status = sx_report_find_heads(&study, err);
     if (status == SX_OK) /* the BOS that the first measured protein is given */
         status = sx_site_make(&study, &input->proteins[study.first - 1], 1, &before, err);
     for (size_t i = study.first; i < study.n && status == SX_OK; i++) {

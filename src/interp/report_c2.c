@@ -4,7 +4,6 @@
 
 #include "report_private.h"
 #include "sextant/base/alloc.h"
-#include "sextant/interp/attribution.h"
 #include "sextant/model/tokenizer.h"
 
 enum what {
@@ -84,47 +83,42 @@ static uint32_t favourite_residue(const struct sx_study *study, const struct sx_
 
 /* What all heads together bring from BOS towards a residue along w. Not the readout heads alone:
  * they were chosen for pointing at M. */
-static double written_from_bos(const struct sx_study *study, const struct sx_site *site,
-                               const double *w, double *readout)
+static enum sx_status written_from_bos(const struct sx_study *study, const struct sx_site *site,
+                                       const double *w, double *readout, double *sum,
+                                       struct sx_error *err)
 {
     const size_t H = (size_t)study->info->n_heads;
     const size_t D = (size_t)study->info->d_model;
-    double sum = 0;
+    *sum = 0;
     for (size_t l = 0; l < (size_t)study->info->n_layers; l++) {
-        sx_head_readout(sx_runner_model(study->runner), l, w, site->v + l * site->n * D, readout);
+        SX_TRY(sx_head_readout(sx_runner_model(study->runner), l, w, site->v + l * site->n * D, 1,
+                               readout, err));
         for (size_t h = 0; h < H; h++)
-            sum += readout[h] * (double)site->attn[(l * H + h) * site->n];
+            *sum += readout[h] * (double)site->attn[(l * H + h) * site->n];
     }
-    return sum;
+    return SX_OK;
 }
 
 /* Which of the 20 residues the BOS terms favour most, through the frozen head. */
 static enum sx_status read_reference(struct sx_study *study, const struct sx_site *site,
                                      struct sx_error *err)
 {
-    const size_t L = (size_t)study->info->n_layers;
     const size_t H = (size_t)study->info->n_heads;
     const size_t D = (size_t)study->info->d_model;
     struct sx_frozen_head *head = NULL;
-    float *resid = sx_xmalloc(D * sizeof *resid);
     double *w = sx_xmalloc((D + H) * sizeof *w);
     double written[SX_ESM_LAST_RESIDUE + 1] = {0};
     size_t better = 0;
-    for (size_t j = 0; j < D; j++)
-        resid[j] = site->resid[((L - 1) * site->n + site->token) * D + j] +
-                   site->attn_out[(L - 1) * D + j] + site->mlp_out[(L - 1) * D + j];
-    const enum sx_status status =
-        sx_frozen_head_new(sx_runner_model(study->runner), resid, SX_HEAD_SECANT, &head, err);
+    enum sx_status status = sx_site_head(study, site, &head, err);
     for (int32_t t = SX_ESM_FIRST_RESIDUE; t <= SX_ESM_LAST_RESIDUE && status == SX_OK; t++) {
         sx_frozen_head_direction(head, t, SX_AGAINST_MEAN, w, NULL);
-        written[t] = written_from_bos(study, site, w, w + D);
+        status = written_from_bos(study, site, w, w + D, &written[t], err);
         sx_study_add(study, "reference", 1, 20, 0, (size_t)(t - SX_ESM_FIRST_RESIDUE), written[t]);
     }
     for (int32_t t = SX_ESM_FIRST_RESIDUE; t <= SX_ESM_LAST_RESIDUE; t++)
         better += written[t] > written[SX_ESM_M];
     sx_study_set(study, "reference_says_met", better == 0);
     sx_frozen_head_free(head);
-    sx_free(resid);
     sx_free(w);
     return status;
 }

@@ -6,7 +6,6 @@
 #include "report_private.h"
 #include "sextant/base/alloc.h"
 #include "sextant/base/rng.h"
-#include "sextant/interp/attribution.h"
 #include "sextant/model/tokenizer.h"
 
 /* Heads that together bring so much of what all bring towards M, but not more than so many. */
@@ -24,8 +23,9 @@ static double dot(const double *w, const float *x, size_t n)
     return sum;
 }
 
-static void layer_terms(const struct sx_study *study, const struct sx_site *site, size_t layer,
-                        const double *w, double *readout, struct sx_site_terms *out)
+static enum sx_status layer_terms(const struct sx_study *study, const struct sx_site *site,
+                                  size_t layer, const double *w, struct sx_site_terms *out,
+                                  struct sx_error *err)
 {
     const size_t D = (size_t)study->info->d_model;
     const size_t H = (size_t)study->info->n_heads;
@@ -33,18 +33,36 @@ static void layer_terms(const struct sx_study *study, const struct sx_site *site
     const double attention = dot(w, site->attn_out + layer * D, D);
     const double mlp = dot(w, site->mlp_out + layer * D, D);
     double heads = 0;
-    for (size_t t = 0; t < site->n; t++) {
-        sx_head_readout(model, layer, w, site->v + (layer * site->n + t) * D, readout);
+    double *readout = sx_xcalloc(site->n * H, sizeof *readout);
+    const enum sx_status status =
+        sx_head_readout(model, layer, w, site->v + layer * site->n * D, site->n, readout, err);
+    for (size_t t = 0; t < site->n; t++)
         for (size_t h = 0; h < H; h++) {
             const double weight = (double)site->attn[(layer * H + h) * site->n + t];
             double *to = t == 0 ? out->bos : out->rest;
-            to[layer * H + h] += weight * readout[h];
-            heads += weight * readout[h];
+            to[layer * H + h] += weight * readout[t * H + h];
+            heads += weight * readout[t * H + h];
         }
-    }
     out->mlp += mlp;
     out->bias += attention - heads;
     out->total += attention + mlp;
+    sx_free(readout);
+    return status;
+}
+
+enum sx_status sx_site_head(const struct sx_study *study, const struct sx_site *site,
+                            struct sx_frozen_head **head, struct sx_error *err)
+{
+    const size_t L = (size_t)study->info->n_layers;
+    const size_t D = (size_t)study->info->d_model;
+    float *resid = sx_xmalloc(D * sizeof *resid);
+    for (size_t j = 0; j < D; j++)
+        resid[j] = site->resid[((L - 1) * site->n + site->token) * D + j] +
+                   site->attn_out[(L - 1) * D + j] + site->mlp_out[(L - 1) * D + j];
+    const enum sx_status status =
+        sx_frozen_head_new(sx_runner_model(study->runner), resid, SX_HEAD_SECANT, head, err);
+    sx_free(resid);
+    return status;
 }
 
 enum sx_status sx_site_terms(const struct sx_study *study, const struct sx_site *site,
@@ -54,25 +72,19 @@ enum sx_status sx_site_terms(const struct sx_study *study, const struct sx_site 
     const size_t H = (size_t)study->info->n_heads;
     const size_t D = (size_t)study->info->d_model;
     struct sx_frozen_head *head = NULL;
-    float *resid = sx_xmalloc(D * sizeof *resid);
-    double *w = sx_xmalloc((D + H) * sizeof *w);
+    double *w = sx_xmalloc(D * sizeof *w);
 
     *out = (struct sx_site_terms){.bos = sx_xcalloc(L * H, sizeof *out->bos),
                                   .rest = sx_xcalloc(L * H, sizeof *out->rest)};
-    for (size_t j = 0; j < D; j++)
-        resid[j] = site->resid[((L - 1) * site->n + site->token) * D + j] +
-                   site->attn_out[(L - 1) * D + j] + site->mlp_out[(L - 1) * D + j];
-    enum sx_status status =
-        sx_frozen_head_new(sx_runner_model(study->runner), resid, SX_HEAD_SECANT, &head, err);
+    enum sx_status status = sx_site_head(study, site, &head, err);
     if (status == SX_OK) {
         sx_frozen_head_direction(head, SX_ESM_M, SX_AGAINST_MEAN, w, &out->constant);
         out->constant += dot(w, site->resid + site->token * D, D); /* the embedding: 0 */
         out->total = out->constant;
-        for (size_t l = 0; l < L; l++)
-            layer_terms(study, site, l, w, w + D, out);
+        for (size_t l = 0; l < L && status == SX_OK; l++)
+            status = layer_terms(study, site, l, w, out, err);
     }
     sx_frozen_head_free(head);
-    sx_free(resid);
     sx_free(w);
     return status;
 }

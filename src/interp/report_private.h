@@ -2,6 +2,7 @@
 #ifndef SEXTANT_INTERP_REPORT_PRIVATE_H
 #define SEXTANT_INTERP_REPORT_PRIVATE_H
 
+#include "sextant/interp/attribution.h"
 #include "sextant/interp/report.h"
 
 /* --- passes (report_passes.c) -------------------------------------------------------------------
@@ -149,12 +150,19 @@ struct sx_interval sx_only_if(struct sx_interval x, struct sx_interval needs, do
  * layer k. */
 void sx_query_terms(const struct sx_study *study, const struct sx_site *site, size_t layer,
                     size_t head, double *terms);
+/* Once, before the first of them: makes float32 of all layers' Wq. */
+enum sx_status sx_query_weights(const struct sx_study *study, struct sx_error *err) SX_MUST_CHECK;
 /* The score of an unrotated query at `position` with the site's <cls>. */
 double sx_query_score(const struct sx_study *study, const struct sx_site *site, size_t layer,
                       size_t head, const double *q, double position);
 
 /* --- heads (report_heads.c) ---------------------------------------------------------------------
- * Direct attribution of M's centred logit at a site. */
+ */
+
+/* The language model head, frozen at what the site's pass gives it. */
+enum sx_status sx_site_head(const struct sx_study *study, const struct sx_site *site,
+                            struct sx_frozen_head **head, struct sx_error *err) SX_MUST_CHECK;
+/* Direct attribution of M's centred logit at a site. */
 struct sx_site_terms {
     double *bos,
         *rest; /* [L,H] what the heads bring from <cls>, and from all other tokens; owned */

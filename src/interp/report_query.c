@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "frozen.h"
 #include "report_private.h"
 #include "sextant/base/alloc.h"
 
@@ -24,6 +25,14 @@ static void normed(const double *u, size_t D, const float *gamma, double sigma, 
         mean += u[j] / (double)D;
     for (size_t j = 0; j < D; j++)
         out[j] = (double)gamma[j] * (u[j] - mean) / sigma;
+}
+
+enum sx_status sx_query_weights(const struct sx_study *study, struct sx_error *err)
+{
+    const struct sx_model *model = sx_runner_model(study->runner);
+    for (size_t l = 0; l < study->info->n_layers; l++)
+        SX_TRY(sx_frozen_weight(model, l, &sx_model_weights(model)->layers[l].q, err));
+    return SX_OK;
 }
 
 void sx_query_terms(const struct sx_study *study, const struct sx_site *site, size_t layer,

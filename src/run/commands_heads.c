@@ -131,25 +131,34 @@ static double effective_rank(const double *values, size_t n)
     return four > 0 ? two * two / four : 0;
 }
 
-static void describe_weights(const struct heads *h, size_t layer, size_t head, struct sx_value *one)
+static enum sx_status describe_weights(const struct heads *h, size_t layer, size_t head,
+                                       struct sx_value *one, struct sx_error *err)
 {
-    double *values = sx_xcalloc(h->d, sizeof *values);
-    sx_ov_singular_values(h->model, layer, head, values);
-    sx_value_set(one, "ov", reals(values, h->d));
-    sx_value_set(one, "ov_rank", sx_value_real(effective_rank(values, h->d)));
-    sx_qk_singular_values(h->model, layer, head, values);
-    sx_value_set(one, "qk", reals(values, h->d));
-    sx_value_set(one, "qk_rank", sx_value_real(effective_rank(values, h->d)));
-    sx_free(values);
+    double *ov = sx_xcalloc(2 * h->d, sizeof *ov);
+    double *qk = ov + h->d;
+    enum sx_status status = sx_ov_singular_values(h->model, layer, head, ov, err);
+    if (status == SX_OK)
+        status = sx_qk_singular_values(h->model, layer, head, qk, err);
+    if (status == SX_OK) {
+        sx_value_set(one, "ov", reals(ov, h->d));
+        sx_value_set(one, "ov_rank", sx_value_real(effective_rank(ov, h->d)));
+        sx_value_set(one, "qk", reals(qk, h->d));
+        sx_value_set(one, "qk_rank", sx_value_real(effective_rank(qk, h->d)));
+    }
+    sx_free(ov);
+    return status;
 }
 
-static void describe_reading(const struct heads *h, size_t layer, size_t head, struct sx_value *one)
+static enum sx_status describe_reading(const struct heads *h, size_t layer, size_t head,
+                                       struct sx_value *one, struct sx_error *err)
 {
     const size_t at = layer * h->H + head;
     const size_t D = (size_t)h->info->d_model;
     const double *readout = h->readout + at * h->n_targets;
     const double of_target = readout[h->n_targets - 1];
     struct sx_qk_terms terms;
+    SX_TRY(sx_qk_terms(h->model, layer, head, h->at_query + layer * D, (double)h->query,
+                       h->at_key + layer * D, (double)h->key, &terms, err));
     sx_value_set(one, "attention", sx_value_real(h->attention[at]));
     sx_value_set(one, "readout", sx_value_real(of_target));
     sx_value_set(one, "writes", sx_value_real(h->attention[at] * of_target));
@@ -160,16 +169,16 @@ static void describe_reading(const struct heads *h, size_t layer, size_t head, s
         residues = residues ? residues : sx_value_set(one, "residues", sx_value_map());
         sx_value_set(residues, name, sx_value_real(readout[t]));
     }
-    sx_qk_terms(h->model, layer, head, h->at_query + layer * D, (double)h->query,
-                h->at_key + layer * D, (double)h->key, &terms);
     struct sx_value *score = sx_value_set(one, "score", sx_value_map());
     sx_value_set(score, "weight_weight", sx_value_real(terms.weight_weight));
     sx_value_set(score, "weight_bias", sx_value_real(terms.weight_bias));
     sx_value_set(score, "bias_weight", sx_value_real(terms.bias_weight));
     sx_value_set(score, "bias_bias", sx_value_real(terms.bias_bias));
+    return SX_OK;
 }
 
-static enum sx_status describe_heads(const struct heads *h, struct sx_value *document)
+static enum sx_status describe_heads(const struct heads *h, struct sx_value *document,
+                                     struct sx_error *err)
 {
     struct sx_value *list = sx_value_set(document, "heads", sx_value_list());
     for (size_t l = 0; l < h->L; l++)
@@ -178,9 +187,9 @@ static enum sx_status describe_heads(const struct heads *h, struct sx_value *doc
             struct sx_value *one = sx_value_append(list, sx_value_map());
             sx_document_int(one, "layer", (int64_t)l);
             sx_document_int(one, "head", (int64_t)i);
-            describe_weights(h, l, i, one);
+            SX_TRY(describe_weights(h, l, i, one, err));
             if (h->ids)
-                describe_reading(h, l, i, one);
+                SX_TRY(describe_reading(h, l, i, one, err));
         }
     return SX_OK;
 }
@@ -258,7 +267,7 @@ static enum sx_status describe(struct heads *h, struct sx_error *err)
         if (word[0])
             sx_document_text(document, "against", word);
     }
-    SX_TRY(describe_heads(h, document));
+    SX_TRY(describe_heads(h, document, err));
     SX_TRY(describe_profile(h, document, err));
     sx_value_set(document, "rows", rows_of(sx_value_get(document, "heads")));
     sx_model_inputs_tell(&h->inputs, document);

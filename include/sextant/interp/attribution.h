@@ -47,10 +47,12 @@ void sx_frozen_head_free(struct sx_frozen_head *head); /* NULL is fine */
 void sx_frozen_head_direction(const struct sx_frozen_head *head, int32_t target, int32_t against,
                               double *w, double *constant);
 
-/* What every head of a layer writes along w at full attention to a token whose values are v [H,d]:
- * out [H], <w, Wo_h v_h>. Times the attention it is the head's term from that token. */
-void sx_head_readout(const struct sx_model *model, size_t layer, const double *w, const float *v,
-                     double *out);
+/* What every head of a layer writes along w at full attention to each of n tokens whose values are
+ * v [n,H,d]: out [n,H], <w, Wo_h v_h>. Times the attention it is the head's term from that token.
+ * SX_ERR_NOMEM: the layer's weights are stored in 16 bits and cannot be widened. */
+enum sx_status sx_head_readout(const struct sx_model *model, size_t layer, const double *w,
+                               const float *v, size_t n, double *out,
+                               struct sx_error *err) SX_MUST_CHECK;
 
 /* --- attribution --------------------------------------------------------------------------------
  */

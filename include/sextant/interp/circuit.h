@@ -1,6 +1,7 @@
 /* What the weights alone say about heads (Elhage et al. 2021): the bilinear form of the scores
  * ("QK circuit"), what is written when a token is read ("OV circuit"), and, for ESM-2, how a mask
- * in layer 0 scores <cls> by position alone. Sums are in double. */
+ * in layer 0 scores <cls> by position alone. Sums are in double. SX_ERR_NOMEM: weights that are
+ * stored in 16 bits are widened when they are first read. */
 #ifndef SEXTANT_INTERP_CIRCUIT_H
 #define SEXTANT_INTERP_CIRCUIT_H
 
@@ -14,14 +15,17 @@
 struct sx_qk_terms {
     double weight_weight, weight_bias, bias_weight, bias_bias;
 };
-void sx_qk_terms(const struct sx_model *model, size_t layer, size_t head, const float *query,
-                 double query_position, const float *key, double key_position,
-                 struct sx_qk_terms *out);
+enum sx_status sx_qk_terms(const struct sx_model *model, size_t layer, size_t head,
+                           const float *query, double query_position, const float *key,
+                           double key_position, struct sx_qk_terms *out,
+                           struct sx_error *err) SX_MUST_CHECK;
 
 /* Singular values of a head's d x d-ranked product, descending, out [d]; the D x D product is never
  * made. OV: Wv_h^T Wo_h^T; QK: Wq_h^T Wk_h without rotation. */
-void sx_ov_singular_values(const struct sx_model *model, size_t layer, size_t head, double *out);
-void sx_qk_singular_values(const struct sx_model *model, size_t layer, size_t head, double *out);
+enum sx_status sx_ov_singular_values(const struct sx_model *model, size_t layer, size_t head,
+                                     double *out, struct sx_error *err) SX_MUST_CHECK;
+enum sx_status sx_qk_singular_values(const struct sx_model *model, size_t layer, size_t head,
+                                     double *out, struct sx_error *err) SX_MUST_CHECK;
 
 /* What every head would write towards each target at full attention from `query` to `key` (for the
  * paper's reference representation: key 0, <cls>), through the head frozen at the query:

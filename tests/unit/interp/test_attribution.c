@@ -439,7 +439,7 @@ Test(attribution, readout_is_the_head_s_term_at_full_attention)
     double w[16], out[2];
     CHECK_OK(sx_frozen_head_new(f.model, resid, SX_HEAD_SECANT, &head, err));
     sx_frozen_head_direction(head, 20, SX_AGAINST_NONE, w, NULL);
-    sx_head_readout(f.model, 1, w, v, out);
+    CHECK_OK(sx_head_readout(f.model, 1, w, v, 1, out, err));
     struct sx_attribution_result r =
         attribute(&f, golden_a, 7, 1, 20, SX_AGAINST_NONE, (struct sx_attribution_options){0});
     for (uint32_t h = 0; h < 2; h++)

@@ -99,10 +99,11 @@ static void check_terms(struct tiny_shape shape, const struct tiny_options *opti
     for (size_t l = 0; l < f.info->n_layers; l++)
         for (size_t h = 0; h < H; h++) {
             struct sx_qk_terms t, weightless;
-            sx_qk_terms(f.model, l, h, y + (l * N + 7) * D, 7, y + (l * N + 2) * D, 2, &t);
+            CHECK_OK(sx_qk_terms(f.model, l, h, y + (l * N + 7) * D, 7, y + (l * N + 2) * D, 2, &t,
+                                 err));
             CHECK_CLOSE(t.weight_weight + t.weight_bias + t.bias_weight + t.bias_bias,
                         scores[((l * H + h) * N + 7) * N + 2], 1e-5);
-            sx_qk_terms(f.model, l, h, zero, 7, y + (l * N + 2) * D, 2, &weightless);
+            CHECK_OK(sx_qk_terms(f.model, l, h, zero, 7, y + (l * N + 2) * D, 2, &weightless, err));
             cr_assert(weightless.weight_weight == 0 && weightless.weight_bias == 0);
             CHECK_CLOSE(weightless.bias_weight, t.bias_weight, 1e-12);
             CHECK_CLOSE(weightless.bias_bias, t.bias_bias, 1e-12);
@@ -178,9 +179,9 @@ static int check_values(const struct fixture *f, const char *family)
         const bool mine = strcmp(name, family) == 0;
         const size_t d = strcmp(name, "esm2") == 0 ? 8 : 16;
         if (mine && strcmp(kind, "ov") == 0)
-            sx_ov_singular_values(f->model, layer, head, out);
+            CHECK_OK(sx_ov_singular_values(f->model, layer, head, out, err));
         else if (mine)
-            sx_qk_singular_values(f->model, layer, head, out);
+            CHECK_OK(sx_qk_singular_values(f->model, layer, head, out, err));
         for (size_t i = 0; i < d; i++) {
             cr_assert_eq(fscanf(file, "%lf", &expected), 1);
             if (mine)
