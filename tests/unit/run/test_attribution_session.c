@@ -2,81 +2,20 @@
  * command line that stands beside a result gives the same numbers. */
 #include <criterion/criterion.h>
 
-#include "sae_files.h"
+#include "session_stage.h"
 #include "sextant/model/tokenizer.h"
-#include "sextant/run/command.h"
 #include "sextant/run/commands.h"
-#include "sextant/run/run.h"
-#include "tiny_models.h"
 
 static const struct tiny_shape shape = {SX_MODEL_ESM2, 3, 32, 4, 64, 33, 0};
 
-struct stage {
-    char *folder, *model;
-    struct sx_run *run;
-    const struct sx_session *session;
-};
-
-static void say(struct stage *s, const char *line)
-{
-    struct sx_error err = {0};
-    cr_assert_eq(sx_run_submit_line(s->run, line, NULL, &err), SX_OK, "%s: %s", line, err.message);
-}
-
-static void do_line(struct stage *s, const char *line)
-{
-    say(s, line);
-    sx_run_wait_idle(s->run);
-}
-
-static void refuse(struct stage *s, const char *line, const char *part)
-{
-    struct sx_error err = {0};
-    cr_assert_neq(sx_run_submit_line(s->run, line, NULL, &err), SX_OK, "%s", line);
-    cr_assert(strstr(err.message, part), "%s: %s", line, err.message);
-}
-
 static struct stage stage_new(const struct tiny_options *options)
 {
-    struct stage s = {.folder = sae_folder(), .run = sx_run_new()};
-    struct tiny_model tiny = tiny_random(shape, 3);
-    s.session = sx_run_session(s.run);
-    s.model = sx_xasprintf("%s/a model", s.folder);
-    cr_assert_eq(mkdir(s.model, 0700), 0);
-    tiny_write(&tiny, s.model, options);
-    tiny_release(&tiny);
-    char *line = sx_xasprintf("open %s", s.folder);
-    do_line(&s, line);
-    sx_free(line);
+    struct stage s = stage_start();
+    s.model = stage_model(&s, "a model", shape, options);
+    stage_open(&s);
     do_line(&s, "input MKTVRQERLK");
     do_line(&s, "mask --token 1");
     return s;
-}
-
-static void stage_free(struct stage *s)
-{
-    sx_run_free(s->run);
-    tiny_remove(s->model);
-    sae_remove(s->folder);
-    sx_free(s->model);
-}
-
-/* The document of a line that starts with "sextant ". */
-static struct sx_value *shell(const char *line)
-{
-    const struct sx_command *command = NULL;
-    struct sx_value *args = NULL;
-    struct sx_error err = {0};
-    struct sx_job job;
-    cr_assert_eq(strncmp(line, "sextant ", 8), 0, "%s", line);
-    cr_assert_eq(sx_command_parse(line + 8, &command, &args, &err), SX_OK, "%s: %s", line,
-                 err.message);
-    sx_job_init(&job, command, args);
-    cr_assert_eq(sx_job_run(&job, &err), SX_OK, "%s: %s", line, err.message);
-    struct sx_value *document = job.document;
-    job.document = NULL;
-    sx_job_release(&job);
-    return document;
 }
 
 static double number(const struct sx_value *map, const char *key)

@@ -1,18 +1,15 @@
 /* Whole ways through the session with a transformer: select, input, masks, infer, lens, attention,
  * contacts, against passes of the model itself. */
 #include <criterion/criterion.h>
-#include <errno.h>
 #include <math.h>
 #include <poll.h>
 
-#include "sae_files.h"
+#include "session_stage.h"
 #include "sextant/base/log.h"
 #include "sextant/base/text.h"
 #include "sextant/model/forward.h"
 #include "sextant/model/tokenizer.h"
 #include "sextant/run/commands.h"
-#include "sextant/run/run.h"
-#include "tiny_models.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 static const double LIMIT = 1.5; /* everything is that much slower */
@@ -21,32 +18,6 @@ static const double LIMIT = 0.3;
 #endif
 
 static const struct tiny_shape text_shape = {SX_MODEL_GPT_NEOX, 2, 32, 2, 128, 260, 2};
-
-struct stage {
-    char *folder;
-    char *model; /* folder of the model */
-    struct sx_run *run;
-    const struct sx_session *session;
-};
-
-static void say(struct stage *s, const char *line)
-{
-    struct sx_error err = {0};
-    cr_assert_eq(sx_run_submit_line(s->run, line, NULL, &err), SX_OK, "%s: %s", line, err.message);
-}
-
-static void do_line(struct stage *s, const char *line)
-{
-    say(s, line);
-    sx_run_wait_idle(s->run);
-}
-
-static void refuse(struct stage *s, const char *line, const char *part)
-{
-    struct sx_error err = {0};
-    cr_assert_neq(sx_run_submit_line(s->run, line, NULL, &err), SX_OK, "%s", line);
-    cr_assert(strstr(err.message, part), "%s: %s", line, err.message);
-}
 
 /* GPT-2's alphabet of bytes, and " t" in one token. */
 static void write_tokenizer(const char *folder)
@@ -69,40 +40,14 @@ static void write_tokenizer(const char *folder)
     sx_str_release(&json);
 }
 
-static void put_model(const struct stage *s, struct tiny_shape shape)
-{
-    struct tiny_model tiny = tiny_random(shape, 3);
-    cr_assert(mkdir(s->model, 0700) == 0 || errno == EEXIST);
-    tiny_write(&tiny, s->model, &(struct tiny_options){0});
-    tiny_release(&tiny);
-}
-
-static void open_all(struct stage *s)
-{
-    char *line = sx_xasprintf("open %s", s->folder);
-    do_line(s, line);
-    sx_free(line);
-    cr_assert_eq(s->session->workspace_state, SX_STATE_READY);
-}
-
 static struct stage stage_new(struct tiny_shape shape)
 {
-    struct stage s = {.folder = sae_folder(), .run = sx_run_new()};
-    s.session = sx_run_session(s.run);
-    s.model = sx_xasprintf("%s/model", s.folder);
-    put_model(&s, shape);
+    struct stage s = stage_start();
+    s.model = stage_model(&s, "model", shape, NULL);
     if (shape.vocab == text_shape.vocab)
         write_tokenizer(s.model);
-    open_all(&s);
+    stage_open(&s);
     return s;
-}
-
-static void stage_free(struct stage *s)
-{
-    sx_run_free(s->run);
-    tiny_remove(s->model);
-    sae_remove(s->folder);
-    sx_free(s->model);
 }
 
 static struct sx_runner *runner_of(const struct stage *s)
@@ -442,8 +387,7 @@ Test(model_session, results_of_an_older_input_are_dropped)
 Test(model_session, another_model_empties_the_input)
 {
     struct stage s = stage_new(tiny_esm2_shape);
-    struct stage other = {.model = sx_xasprintf("%s/other", s.folder)};
-    put_model(&other, tiny_neox_shape);
+    char *other = stage_model(&s, "other", tiny_neox_shape, NULL);
     do_line(&s, "input MKT");
     do_line(&s, "infer");
     /* The same folder again: the model is read anew and asked the same. */
@@ -463,14 +407,14 @@ Test(model_session, another_model_empties_the_input)
     cr_assert_eq(s.session->input.state, SX_STATE_FAILED);
     cr_assert(strstr(s.session->input.error.message, "no tokenizer"), "%s",
               s.session->input.error.message);
-    tiny_remove(other.model);
+    tiny_remove(other);
     do_line(&s, "input hello");
     cr_assert_eq(s.session->input.state, SX_STATE_FAILED, "it is gone");
     do_line(&s, "rescan");
     cr_assert_eq(s.session->workspace.n_entries, 1);
     cr_assert_eq(s.session->input.state, SX_STATE_EMPTY);
     cr_assert_eq(s.session->selection.model, 0);
-    sx_free(other.model);
+    sx_free(other);
     stage_free(&s);
 }
 

@@ -1,41 +1,9 @@
 /* nterm-table in the session: its slot, what a row opens as, when it is emptied. */
 #include <criterion/criterion.h>
 
-#include "sae_files.h"
+#include "session_stage.h"
 #include "sextant/interp/names.h"
 #include "sextant/run/commands.h"
-#include "sextant/run/run.h"
-#include "tiny_models.h"
-
-struct stage {
-    char *folder, *model, *other, *file;
-    struct sx_run *run;
-    const struct sx_session *session;
-};
-
-static void do_line(struct stage *s, const char *line)
-{
-    struct sx_error err = {0};
-    cr_assert_eq(sx_run_submit_line(s->run, line, NULL, &err), SX_OK, "%s: %s", line, err.message);
-    sx_run_wait_idle(s->run);
-}
-
-static void refuse(struct stage *s, const char *line, const char *part)
-{
-    struct sx_error err = {0};
-    cr_assert_neq(sx_run_submit_line(s->run, line, NULL, &err), SX_OK, "%s", line);
-    cr_assert(strstr(err.message, part), "%s: %s", line, err.message);
-}
-
-static char *put_model(const char *folder, const char *name, struct tiny_shape shape)
-{
-    struct tiny_model tiny = tiny_random(shape, 3);
-    char *path = sx_xasprintf("%s/%s", folder, name);
-    cr_assert_eq(mkdir(path, 0700), 0);
-    tiny_write(&tiny, path, &(struct tiny_options){0});
-    tiny_release(&tiny);
-    return path;
-}
 
 static const char entries[] = "ID   A_B   Reviewed; 14 AA.\n"
                               "FT   SIGNAL 1 4\n"
@@ -58,28 +26,14 @@ static void put_entries(const struct stage *s, const char *text)
 
 static struct stage stage_new(void)
 {
-    struct stage s = {.folder = sae_folder(), .run = sx_run_new()};
-    s.session = sx_run_session(s.run);
-    s.model = put_model(s.folder, "a-esm", tiny_esm2_shape);
-    s.other = put_model(s.folder, "b-neox", tiny_neox_shape);
+    struct stage s = stage_start();
+    s.model = stage_model(&s, "a-esm", tiny_esm2_shape, NULL);
+    sx_free(stage_model(&s, "b-neox", tiny_neox_shape, NULL));
     s.file = sx_xasprintf("%s/proteins.txt", s.folder);
     put_entries(&s, entries);
-    char *line = sx_xasprintf("open %s", s.folder);
-    do_line(&s, line);
-    sx_free(line);
+    stage_open(&s);
     cr_assert_eq(s.session->selection.model, 0);
     return s;
-}
-
-static void stage_free(struct stage *s)
-{
-    sx_run_free(s->run);
-    tiny_remove(s->model);
-    tiny_remove(s->other);
-    sae_remove(s->folder);
-    sx_free(s->model);
-    sx_free(s->other);
-    sx_free(s->file);
 }
 
 static void ask(struct stage *s, const char *more)

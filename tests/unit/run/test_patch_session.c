@@ -5,75 +5,18 @@
 #include <poll.h>
 #include <string.h>
 
-#include "sae_files.h"
+#include "session_stage.h"
 #include "sextant/base/log.h"
 #include "sextant/run/commands.h"
-#include "sextant/run/run.h"
-#include "tiny_models.h"
-
-struct stage {
-    char *folder, *model;
-    struct sx_run *run;
-    const struct sx_session *session;
-};
-
-static void do_line(struct stage *s, const char *line)
-{
-    struct sx_error err = {0};
-    cr_assert_eq(sx_run_submit_line(s->run, line, NULL, &err), SX_OK, "%s: %s", line, err.message);
-    sx_run_wait_idle(s->run);
-}
-
-static void refuse(struct stage *s, const char *line, const char *part)
-{
-    struct sx_error err = {0};
-    cr_assert_neq(sx_run_submit_line(s->run, line, NULL, &err), SX_OK, "%s", line);
-    cr_assert(strstr(err.message, part), "%s: %s", line, err.message);
-}
 
 static struct stage stage_new(struct tiny_shape shape, const char *input)
 {
-    struct stage s = {.folder = sae_folder(), .run = sx_run_new()};
-    struct tiny_model tiny = tiny_random(shape, 3);
-    s.session = sx_run_session(s.run);
-    s.model = sx_xasprintf("%s/model", s.folder);
-    cr_assert_eq(mkdir(s.model, 0700), 0);
-    tiny_write(&tiny, s.model, NULL);
-    tiny_release(&tiny);
-    char *line = sx_xasprintf("open %s", s.folder);
-    do_line(&s, line);
-    sx_free(line);
+    struct stage s = stage_start();
+    s.model = stage_model(&s, "model", shape, NULL);
+    stage_open(&s);
     do_line(&s, input);
     cr_assert_eq(s.session->input.state, SX_STATE_READY);
     return s;
-}
-
-static void stage_free(struct stage *s)
-{
-    sx_run_free(s->run);
-    tiny_remove(s->model);
-    sae_remove(s->folder);
-    sx_free(s->model);
-}
-
-/* What the command line answers to the slot's line. */
-static struct sx_value *answer(const char *line)
-{
-    const struct sx_command *command;
-    struct sx_value *args;
-    struct sx_error err = {0};
-    struct sx_job job;
-    static const char program[] = "sextant ";
-    cr_assert_eq(strncmp(line, program, strlen(program)), 0, "%s", line);
-    cr_assert_eq(sx_command_parse(line + strlen(program), &command, &args, &err), SX_OK, "%s: %s",
-                 line, err.message);
-    cr_assert_eq(sx_command_check(command, args, &err), SX_OK, "%s", err.message);
-    sx_job_init(&job, command, args);
-    cr_assert_eq(sx_job_run(&job, &err), SX_OK, "%s: %s", line, err.message);
-    struct sx_value *document = job.document;
-    job.document = NULL;
-    sx_job_release(&job);
-    return document;
 }
 
 static void same_in_a_shell(struct stage *s, const char *line)
@@ -82,7 +25,7 @@ static void same_in_a_shell(struct stage *s, const char *line)
     do_line(s, line);
     cr_assert_eq(data->state, SX_STATE_READY, "%s: %s", line, data->error.message);
     cr_assert_eq(data->result.n_done, data->result.rows * data->result.columns);
-    struct sx_value *document = answer(data->line);
+    struct sx_value *document = shell(data->line);
     const struct sx_value *values = sx_value_get(document, "values");
     cr_assert_eq(sx_value_count(values), data->result.rows);
     for (size_t r = 0; r < data->result.rows; r++)

@@ -2,59 +2,23 @@
 #include <criterion/criterion.h>
 #include <math.h>
 
-#include "sae_files.h"
+#include "session_stage.h"
 #include "sextant/io/h5.h"
 #include "sextant/run/commands.h"
-#include "sextant/run/run.h"
 #include "sextant/sae/match_types.h"
 
 static const struct sae_recipe recipe = {
     .D = 16, .F = 40, .lambda = 1e-5, .penalty = SX_PENALTY_L2, .shared = 25, .image = 4};
 
-struct stage {
-    char *folder;
-    struct sx_run *run;
-    const struct sx_session *session;
-};
-
-static void say(struct stage *s, const char *line)
-{
-    struct sx_error err = {0};
-    cr_assert_eq(sx_run_submit_line(s->run, line, NULL, &err), SX_OK, "%s: %s", line, err.message);
-}
-
-static void do_line(struct stage *s, const char *line)
-{
-    say(s, line);
-    sx_run_wait_idle(s->run);
-}
-
-static void refuse(struct stage *s, const char *line, const char *part)
-{
-    struct sx_error err = {0};
-    cr_assert_eq(sx_run_submit_line(s->run, line, NULL, &err), SX_ERR_USAGE, "%s", line);
-    cr_assert(strstr(err.message, part), "%s: %s", line, err.message);
-}
-
 static struct stage stage_new(int seeds)
 {
-    struct stage s = {.folder = sae_folder(), .run = sx_run_new()};
-    s.session = sx_run_session(s.run);
+    struct stage s = stage_start();
     struct sae_recipe other = recipe;
     other.lambda = 1e-4;
     cr_assert(sae_family(s.folder, "a", recipe, seeds));
     cr_assert(sae_family(s.folder, "b", other, 2));
-    char *line = sx_xasprintf("open %s", s.folder);
-    do_line(&s, line);
-    sx_free(line);
-    cr_assert_eq(s.session->workspace_state, SX_STATE_READY);
+    stage_open(&s);
     return s;
-}
-
-static void stage_free(struct stage *s)
-{
-    sx_run_free(s->run);
-    sae_remove(s->folder);
 }
 
 Test(session, opening_selects_the_first_family)

@@ -5,26 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "sae_files.h"
+#include "session_stage.h"
 #include "sextant/base/str.h"
 #include "sextant/io/h5.h"
-#include "sextant/run/run.h"
-#include "tiny_models.h"
 
 static const struct tiny_shape protein_shape = {SX_MODEL_ESM2, 2, 32, 2, 128, 33, 0};
-
-struct stage {
-    char *folder, *model, *file;
-    struct sx_run *run;
-    const struct sx_session *session;
-};
-
-static void do_line(struct stage *s, const char *line)
-{
-    struct sx_error err = {0};
-    cr_assert_eq(sx_run_submit_line(s->run, line, NULL, &err), SX_OK, "%s: %s", line, err.message);
-    sx_run_wait_idle(s->run);
-}
 
 static void do_with(struct stage *s, const char *format, const char *path)
 {
@@ -34,33 +19,12 @@ static void do_with(struct stage *s, const char *format, const char *path)
     sx_free(line);
 }
 
-static void refuse(struct stage *s, const char *line, const char *part)
-{
-    struct sx_error err = {0};
-    cr_assert_neq(sx_run_submit_line(s->run, line, NULL, &err), SX_OK, "%s", line);
-    cr_assert(strstr(err.message, part), "%s: %s", line, err.message);
-}
-
 static struct stage stage_new(void)
 {
-    struct stage s = {.folder = sae_folder(), .run = sx_run_new()};
-    struct tiny_model tiny = tiny_random(protein_shape, 3);
-    s.session = sx_run_session(s.run);
-    s.model = sx_xasprintf("%s/model", s.folder);
+    struct stage s = stage_start();
+    s.model = stage_model(&s, "model", protein_shape, NULL);
     s.file = sx_xasprintf("%s/f.run.h5", s.folder);
-    cr_assert_eq(mkdir(s.model, 0700), 0);
-    tiny_write(&tiny, s.model, &(struct tiny_options){0});
-    tiny_release(&tiny);
     return s;
-}
-
-static void stage_free(struct stage *s)
-{
-    sx_run_free(s->run);
-    tiny_remove(s->model);
-    sae_remove(s->folder);
-    sx_free(s->model);
-    sx_free(s->file);
 }
 
 static void keep_run(struct stage *s, const char *options)
