@@ -420,24 +420,25 @@ static struct sx_value *texts_of(const struct asked *asked)
 
 /* --- one sequence ----------------------------------------------------------------------------- */
 
-static void add_tensor(struct kept *kept, const char *name, enum sx_dtype dtype, size_t n,
-                       const void *data, size_t size)
+static enum sx_status add_tensor(struct kept *kept, const char *name, enum sx_dtype dtype, size_t n,
+                                 const void *data, size_t size, struct sx_error *err)
 {
     void *copy = sx_alloc_big(n + 1, size);
     if (!copy)
-        return;
+        return sx_fail(err, SX_ERR_NOMEM, "no memory for %s", name);
     memcpy(copy, data, n * size);
     kept->tensors[kept->n_tensors++] =
         (struct sx_tensor_out){.name = name, .dtype = dtype, .rank = 1, .shape = {n}, .data = copy};
+    return SX_OK;
 }
 
 /* Beside the captures: the ids, the positions, and which layers, tokens, heads and keys a part is
  * of. */
-static void add_context(const struct sx_ids *ids, const struct chosen *chosen,
-                        const float *positions, struct kept *kept)
+static enum sx_status add_context(const struct sx_ids *ids, const struct chosen *chosen,
+                                  const float *positions, struct kept *kept, struct sx_error *err)
 {
-    add_tensor(kept, "ids", SX_DTYPE_I32, ids->n, ids->ids, sizeof *ids->ids);
-    add_tensor(kept, "positions", SX_DTYPE_F32, ids->n, positions, sizeof *positions);
+    SX_TRY(add_tensor(kept, "ids", SX_DTYPE_I32, ids->n, ids->ids, sizeof *ids->ids, err));
+    SX_TRY(add_tensor(kept, "positions", SX_DTYPE_F32, ids->n, positions, sizeof *positions, err));
     const struct {
         const char *name;
         const uint32_t *list;
@@ -448,18 +449,22 @@ static void add_context(const struct sx_ids *ids, const struct chosen *chosen,
                  {"keys", chosen->keys, chosen->n_keys}};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (parts[i].list)
-            add_tensor(kept, parts[i].name, SX_DTYPE_U32, parts[i].n, parts[i].list,
-                       sizeof *parts[i].list);
+            SX_TRY(add_tensor(kept, parts[i].name, SX_DTYPE_U32, parts[i].n, parts[i].list,
+                              sizeof *parts[i].list, err));
+    return SX_OK;
 }
 
 /* What a reader sees of the tokens, where the model's tokenizer is not at hand. */
-static void add_texts(const struct run *run, const struct sx_ids *ids, struct kept *kept)
+static enum sx_status add_texts(const struct run *run, const struct sx_ids *ids, struct kept *kept,
+                                struct sx_error *err)
 {
     enum { TEXT = 16 };
     const struct sx_tokenizer *tokenizer = sx_model_tokenizer(run->model);
-    char *texts = tokenizer ? sx_calloc_big(ids->n + 1, TEXT) : NULL;
+    if (!tokenizer)
+        return SX_OK;
+    char *texts = sx_calloc_big(ids->n + 1, TEXT);
     if (!texts)
-        return;
+        return sx_fail(err, SX_ERR_NOMEM, "no memory for %zu texts", ids->n);
     for (size_t i = 0; i < ids->n; i++)
         sx_token_label(tokenizer, ids->ids[i], texts + i * TEXT, TEXT);
     kept->tensors[kept->n_tensors++] = (struct sx_tensor_out){.name = "token_texts",
@@ -467,6 +472,7 @@ static void add_texts(const struct run *run, const struct sx_ids *ids, struct ke
                                                               .rank = 2,
                                                               .shape = {ids->n, TEXT},
                                                               .data = texts};
+    return SX_OK;
 }
 
 static struct sx_value *attributes_of(const struct run *run, const struct sx_model_input *input,
@@ -543,9 +549,9 @@ static enum sx_status write_kept(struct run *run, const struct sx_model_input *i
                                  const struct chosen *chosen, const float *positions, float scale,
                                  struct kept *kept, struct sx_error *err)
 {
+    SX_TRY(add_context(&input->ids, chosen, positions, kept, err));
+    SX_TRY(add_texts(run, &input->ids, kept, err));
     struct sx_value *about = attributes_of(run, input, scale);
-    add_context(&input->ids, chosen, positions, kept);
-    add_texts(run, &input->ids, kept);
     const enum sx_status status =
         sx_run_file_add(run->file, kept->tensors, kept->n_tensors, about, err);
     kept->n_tensors = 0; /* taken */
