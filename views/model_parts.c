@@ -88,6 +88,11 @@ bool sx_need_weights(const struct sx_session *session, struct sx_emit *emit)
     return sx_need_input(session, emit) && !session->input.run;
 }
 
+bool sx_is_answer(const struct sx_session *session)
+{
+    return session->input.line != NULL;
+}
+
 bool sx_slot_wanted(const struct sx_session *session, enum sx_slot_state state, uint64_t serial)
 {
     return sx_input_ready(session) && (state == SX_STATE_EMPTY || serial != session->input.serial);
@@ -96,6 +101,17 @@ bool sx_slot_wanted(const struct sx_session *session, enum sx_slot_state state, 
 bool sx_slot_current(const struct sx_session *session, enum sx_slot_state state, uint64_t serial)
 {
     return sx_input_ready(session) && state == SX_STATE_READY && serial == session->input.serial;
+}
+
+/* The job that made what is shown; of a stored run or answer the file, which tells its line. */
+static void go_to_run(const struct sx_session *session, struct sx_emit *emit)
+{
+    if (session->input.run) {
+        sx_emit_line(emit, "select --entry %zu", session->input.model);
+        sx_emit_line(emit, "view workspace");
+    } else {
+        sx_emit_line(emit, "view jobs");
+    }
 }
 
 bool sx_input_request(const struct sx_session *session, const struct sx_view_request *request,
@@ -107,6 +123,10 @@ bool sx_input_request(const struct sx_session *session, const struct sx_view_req
     if (strcmp(request->name, "again") == 0 && sx_selected_model(session) &&
         !sx_input_ready(session)) {
         sx_emit_line(emit, "input");
+        return true;
+    }
+    if (strcmp(request->name, "made") == 0) {
+        go_to_run(session, emit);
         return true;
     }
     if (!fasta && strcmp(request->name, "ask-input") != 0)
@@ -155,11 +175,39 @@ bool sx_input_notice(struct sx_canvas *cv, const struct sx_session *session, con
     return true;
 }
 
-bool sx_weights_notice(struct sx_canvas *cv, const struct sx_session *session, const char *title)
+/* An answer of the model alone has no tokens. */
+static bool answer_selected(const struct sx_session *session)
+{
+    return sx_selected_model(session) && sx_is_answer(session) &&
+           session->input.state == SX_STATE_READY &&
+           session->input.model == session->selection.model;
+}
+
+static void answer_notice(struct sx_canvas *body, const struct sx_session *session)
+{
+    char text[1024];
+
+    snprintf(text, sizeof text,
+             "%s holds the answer of this command alone:\n\n%.600s\n\nTo ask something else, open "
+             "the model %s.",
+             sx_selected_model(session)->label, session->input.line, session->input.info.name);
+    struct sx_canvas inner = sx_canvas_sub(body, (struct sx_rect){2, 1, body->w - 4, body->h - 1});
+    sx_paragraph(&inner, 0, SX_STYLE_TEXT, text);
+}
+
+bool sx_weights_notice(struct sx_canvas *cv, const struct sx_session *session, const char *title,
+                       bool kept)
 {
     const struct sx_entry *entry = sx_selected_model(session);
     char text[512];
 
+    if (kept && session->input.run)
+        return false;
+    if (answer_selected(session)) {
+        struct sx_canvas body = sx_frame(cv, title, NULL, true);
+        answer_notice(&body, session);
+        return true;
+    }
     if (sx_input_notice(cv, session, title))
         return true;
     if (!session->input.run)
@@ -179,6 +227,10 @@ bool sx_result_notice(struct sx_canvas *cv, const struct sx_session *session,
 {
     if (sx_slot_current(session, state, serial))
         return false;
+    if (sx_is_answer(session)) {
+        answer_notice(cv, session);
+        return true;
+    }
     if (serial != session->input.serial || state == SX_STATE_EMPTY)
         state = SX_STATE_PENDING;
     return sx_slot_notice(cv, state, error, pending, "");

@@ -24,19 +24,23 @@ size_t sx_selected_key(const struct sx_session *session);
 bool sx_need_input(const struct sx_session *session, struct sx_emit *emit);
 /* The same for what a stored run cannot give: true only with a model. */
 bool sx_need_weights(const struct sx_session *session, struct sx_emit *emit);
+/* The input is a stored answer: its slots are there from the start, whatever the cursors say. */
+bool sx_is_answer(const struct sx_session *session);
 /* A slot of the input with this state and serial number: to be asked for; may be drawn. */
 bool sx_slot_wanted(const struct sx_session *session, enum sx_slot_state state, uint64_t serial);
 bool sx_slot_current(const struct sx_session *session, enum sx_slot_state state, uint64_t serial);
 
-/* Requests that every screen of an input has: ask-input, ask-fasta, and `again` without an input.
- */
+/* Requests that every screen of an input has: ask-input, ask-fasta, `made` (to the run behind it),
+ * and `again` without an input. */
 bool sx_input_request(const struct sx_session *session, const struct sx_view_request *request,
                       struct sx_emit *emit);
 
 /* In place of a screen: no model, no input, a slot that is not there. True: drawn, nothing else
  * should be. */
 bool sx_input_notice(struct sx_canvas *cv, const struct sx_session *session, const char *title);
-bool sx_weights_notice(struct sx_canvas *cv, const struct sx_session *session, const char *title);
+/* kept: what the screen shows is there, so that a stored answer needs no weights. */
+bool sx_weights_notice(struct sx_canvas *cv, const struct sx_session *session, const char *title,
+                       bool kept);
 bool sx_result_notice(struct sx_canvas *cv, const struct sx_session *session,
                       enum sx_slot_state state, uint64_t serial, const struct sx_error *error,
                       const char *pending);

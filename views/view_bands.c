@@ -70,9 +70,9 @@ static bool asked_alike(const struct sx_session *session)
 {
     const struct sx_bands_data *data = &session->bands;
 
-    return data->result.query_a == sx_selected_token(session) &&
-           data->result.key_a == sx_selected_key(session) &&
-           (data->other || data->against == against_of(session));
+    return sx_is_answer(session) || (data->result.query_a == sx_selected_token(session) &&
+                                     data->result.key_a == sx_selected_key(session) &&
+                                     (data->other || data->against == against_of(session)));
 }
 
 static bool bands_current(const struct sx_session *session)
@@ -518,7 +518,8 @@ static void bands_draw(const struct sx_view *view, const struct sx_session *sess
     struct bands_state *state = view->state;
     struct sx_rect pane[3];
 
-    if (sx_too_small(canvas, 24, 6) || sx_weights_notice(canvas, session, "bands"))
+    if (sx_too_small(canvas, 24, 6) ||
+        sx_weights_notice(canvas, session, "bands", bands_current(session)))
         return;
     if (!bands_current(session)) {
         draw_notice(canvas, session);
@@ -591,11 +592,16 @@ static void bands_need(struct sx_view *view, const struct sx_session *session, s
     struct bands_state *state = view->state;
     const struct sx_bands_data *data = &session->bands;
 
-    if (!sx_need_weights(session, emit))
+    if (!sx_need_input(session, emit))
         return;
     if (state->serial != session->input.serial) {
         state->serial = session->input.serial;
         state->pin.set = false;
+    }
+    if (session->input.run) {
+        if (bands_current(session))
+            arrive(state, session, emit);
+        return;
     }
     const bool profile = state->mode == SX_BANDS_PROFILE || profile_unasked(view, session);
     if (!sees_key(session, sx_selected_token(session)))
@@ -1022,7 +1028,7 @@ static const struct sx_key_binding keys[] = {
     {"bands", "Space", "mark", NULL, "In the profile: this position becomes B.", "Bands"},
     {"bands", "i", "ask-input", NULL, "Type another sequence or prompt.", "Bands"},
     {"bands", "C", ":copy line", NULL, "Copy the command line that gives this cell.", "Bands"},
-    {"bands", "R", ":view jobs", NULL, "The run that made it.", "Bands"},
+    {"bands", "R", "made", NULL, "The run that made it.", "Bands"},
     {"bands", "f", ":view circuit", NULL, "What writes the query of this head.", "Bands"},
     {"bands", "a", ":view attention", NULL, "The attention of this query.", "Bands"},
     {"bands", "s", ":view sequence", NULL, "The query in the sequence.", "Bands"},

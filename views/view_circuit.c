@@ -66,18 +66,22 @@ static bool terms_current(const struct sx_session *session)
     const struct sx_attribution_data *data = &session->attribution;
 
     return sx_slot_current(session, data->state, data->serial) &&
-           data->result.token == sx_selected_token(session);
+           (sx_is_answer(session) || data->result.token == sx_selected_token(session));
 }
 
 static size_t layer_of(const struct sx_session *session)
 {
-    const size_t n = (size_t)session->input.info.n_layers, at = session->selection.layer;
+    const size_t n = (size_t)session->input.info.n_layers;
+    const size_t at =
+        sx_is_answer(session) ? session->composition.result.layer : session->selection.layer;
     return at < n ? at : n > 0 ? n - 1 : 0;
 }
 
 static size_t head_of(const struct sx_session *session)
 {
-    const size_t n = (size_t)session->input.info.n_heads, at = session->selection.head;
+    const size_t n = (size_t)session->input.info.n_heads;
+    const size_t at =
+        sx_is_answer(session) ? session->composition.result.head : session->selection.head;
     return at < n ? at : n > 0 ? n - 1 : 0;
 }
 
@@ -86,6 +90,8 @@ static bool parts_are_asked(const struct circuit_state *state, const struct sx_s
 {
     const struct sx_composition_result *r = &session->composition.result;
 
+    if (sx_is_answer(session))
+        return true;
     return r->layer == layer_of(session) && r->head == head_of(session) &&
            r->query == sx_selected_token(session) && r->key == sx_selected_key(session) &&
            r->side == state->side;
@@ -240,6 +246,7 @@ static void follow(struct circuit_state *state, const struct sx_session *session
     if (parts_current(state, session) &&
         state->parts_seen != session->revision[SX_SLOT_COMPOSITION] + 1) {
         state->parts_seen = session->revision[SX_SLOT_COMPOSITION] + 1;
+        state->side = session->composition.result.side;
         follow_parts(state, session);
     }
 }
@@ -855,7 +862,9 @@ static void circuit_draw(const struct sx_view *view, const struct sx_session *se
     const struct circuit_state *state = view->state;
     struct sx_rect pane[3];
 
-    if (sx_too_small(canvas, 24, 6) || sx_weights_notice(canvas, session, "circuit"))
+    if (sx_too_small(canvas, 24, 6) ||
+        sx_weights_notice(canvas, session, "circuit",
+                          terms_current(session) || parts_current(state, session)))
         return;
     panes_of(view, session, pane);
     struct sx_canvas terms = sx_canvas_sub(canvas, pane[0]);
@@ -949,9 +958,14 @@ static void circuit_need(struct sx_view *view, const struct sx_session *session,
     const struct sx_composition_data *parts = &session->composition;
     const bool fresh = state->terms_seen != session->revision[SX_SLOT_ATTRIBUTION] + 1;
 
-    if (!sx_need_weights(session, emit))
+    if (!sx_need_input(session, emit))
         return;
     follow(state, session);
+    if (session->input.run) {
+        if (fresh && terms_ready(state, session))
+            choose_head(state, session, emit);
+        return;
+    }
     const bool logits = session->input.info.has_lm_head; /* without, heads can still be looked at */
     if (logits && (sx_slot_wanted(session, terms->state, terms->serial) ||
                    terms->result.token != sx_selected_token(session) ||
@@ -1366,7 +1380,7 @@ static const struct sx_key_binding keys[] = {
     {"circuit", "a", ":view attention", NULL, "The attention of this query.", "Circuit"},
     {"circuit", "s", ":view sequence", NULL, "The query in the sequence.", "Circuit"},
     {"circuit", "C", ":copy line", NULL, "Copy the command line that gives this.", "Circuit"},
-    {"circuit", "R", ":view jobs", NULL, "The run that made it.", "Circuit"},
+    {"circuit", "R", "made", NULL, "The run that made it.", "Circuit"},
 };
 
 const struct sx_view_ops sx_view_circuit = {

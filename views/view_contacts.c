@@ -215,7 +215,7 @@ static void contacts_draw(const struct sx_view *view, const struct sx_session *s
 {
     struct sx_rect pane[2];
 
-    if (sx_too_small(canvas, 24, 6) || sx_weights_notice(canvas, session, "contacts"))
+    if (sx_too_small(canvas, 24, 6) || sx_weights_notice(canvas, session, "contacts", false))
         return;
     if (!has_contacts(session) || !contacts_current(session)) {
         struct sx_canvas body = sx_frame(canvas, "contacts", NULL, true);

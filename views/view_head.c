@@ -38,13 +38,15 @@ enum {
 
 static size_t layer_at(const struct sx_session *session)
 {
-    const size_t n = (size_t)session->input.info.n_layers, at = session->selection.layer;
+    const size_t n = (size_t)session->input.info.n_layers;
+    const size_t at = sx_is_answer(session) ? session->head.result.layer : session->selection.layer;
     return at < n ? at : n > 0 ? n - 1 : 0;
 }
 
 static size_t head_at(const struct sx_session *session)
 {
-    const size_t n = (size_t)session->input.info.n_heads, at = session->selection.head;
+    const size_t n = (size_t)session->input.info.n_heads;
+    const size_t at = sx_is_answer(session) ? session->head.result.head : session->selection.head;
     return at < n ? at : n > 0 ? n - 1 : 0;
 }
 
@@ -65,6 +67,8 @@ static size_t band_at(const struct sx_session *session)
 static uint64_t removed_of(const struct sx_session *session)
 {
     const size_t n = bands_of(session);
+    if (sx_is_answer(session))
+        return session->head.result.removed;
     return session->settings.bands_removed & (n < 64 ? (UINT64_C(1) << n) - 1 : UINT64_MAX);
 }
 
@@ -72,8 +76,9 @@ static bool asked_alike(const struct sx_session *session)
 {
     const struct sx_head_result *r = &session->head.result;
 
-    return r->layer == layer_at(session) && r->head == head_at(session) &&
-           r->query == sx_selected_token(session) && r->removed == removed_of(session);
+    return sx_is_answer(session) ||
+           (r->layer == layer_at(session) && r->head == head_at(session) &&
+            r->query == sx_selected_token(session) && r->removed == removed_of(session));
 }
 
 static bool head_current(const struct sx_session *session)
@@ -498,7 +503,8 @@ static void head_draw(const struct sx_view *view, const struct sx_session *sessi
     struct map_ctx ctx = {0};
     char title[128];
 
-    if (sx_too_small(canvas, 24, 6) || sx_weights_notice(canvas, session, "head"))
+    if (sx_too_small(canvas, 24, 6) ||
+        sx_weights_notice(canvas, session, "head", head_current(session)))
         return;
     if (!head_current(session)) {
         head_title(session, title, sizeof title);
@@ -763,7 +769,7 @@ static const struct sx_key_binding keys[] = {
     {"head", "f", ":view circuit", NULL, "What writes the query of this head.", "Head"},
     {"head", "i", "ask-input", NULL, "Type another sequence or prompt.", "Head"},
     {"head", "C", ":copy line", NULL, "Copy the command line that gives this head.", "Head"},
-    {"head", "R", ":view jobs", NULL, "The run that made it.", "Head"},
+    {"head", "R", "made", NULL, "The run that made it.", "Head"},
     {"head", "s", ":view sequence", NULL, "The query in the sequence.", "Head"},
 };
 

@@ -264,7 +264,7 @@ static void lens_draw(const struct sx_view *view, const struct sx_session *sessi
 {
     struct sx_rect pane[2];
 
-    if (sx_too_small(canvas, 24, 6) || sx_weights_notice(canvas, session, "lens"))
+    if (sx_too_small(canvas, 24, 6) || sx_weights_notice(canvas, session, "lens", false))
         return;
     panes_of(view, session, pane);
     struct sx_canvas above = sx_canvas_sub(canvas, pane[0]);

@@ -404,7 +404,7 @@ static void nterm_draw(const struct sx_view *view, const struct sx_session *sess
     if (sx_too_small(canvas, 24, 6))
         return;
     if (!order_ready(state, session)) {
-        if (sx_weights_notice(canvas, session, "nterm"))
+        if (sx_weights_notice(canvas, session, "nterm", false))
             return;
         struct sx_canvas body = sx_frame(canvas, "nterm", NULL, true);
         if (!sx_is_protein(session)) {
@@ -574,7 +574,7 @@ static bool nterm_request(struct sx_view *view, const struct sx_session *session
         ask_table(state, emit);
         return true;
     }
-    if (!order_ready(state, session))
+    if (!order_ready(state, session) || strcmp(name, "made") == 0)
         return sx_input_request(session, request, emit);
     if (strcmp(name, "open") == 0) {
         open_protein(state, session, emit);
@@ -669,7 +669,7 @@ static const struct sx_key_binding keys[] = {
     {"nterm", "c", ":view circuit", NULL, "The circuit of the present input.", "Proteins"},
     {"nterm", "s", ":view sequence", NULL, "The present input.", "Proteins"},
     {"nterm", "C", ":copy line", NULL, "Copy the command line that gives this.", "Proteins"},
-    {"nterm", "R", ":view jobs", NULL, "The run that made it.", "Proteins"},
+    {"nterm", "R", "made", NULL, "The run that made it.", "Proteins"},
 };
 
 const struct sx_view_ops sx_view_nterm = {

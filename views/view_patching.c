@@ -97,8 +97,8 @@ static void follow(struct patching_state *state, const struct sx_session *sessio
     state->metric = r->metric;
     if (!r->ablation)
         state->how = PATCH;
-    else if (state->how == PATCH)
-        state->how = ZERO;
+    else
+        state->how = strncmp(session->patching.what, "mean", 4) == 0 ? MEAN : ZERO;
     state->n_strongest = 0;
     sx_free(state->by_token);
     state->by_token = sx_xcalloc(r->columns, sizeof *state->by_token);
@@ -129,9 +129,9 @@ static size_t strongest_of(const struct patching_state *state, const struct sx_s
 /* --- words --------------------------------------------------------------------------------------
  */
 
-static void row_name(const struct sx_scan_result *r, size_t row, char *buf, size_t size)
+static void row_name(const struct sx_session *session, size_t row, char *buf, size_t size)
 {
-    if (r->grid == SX_GRID_LAYER_TOKEN && row + 1 == r->rows)
+    if (row == (size_t)session->input.info.n_layers)
         snprintf(buf, size, "out");
     else
         snprintf(buf, size, "L%zu", row);
@@ -182,7 +182,7 @@ static void cell_name(const struct sx_session *session, size_t cell, char *buf, 
     const size_t row = cell / r->columns, col = cell % r->columns;
     char layer[16], column[SX_POSITION_TEXT];
 
-    row_name(r, row, layer, sizeof layer);
+    row_name(session, row, layer, sizeof layer);
     column_name(session, col, column, sizeof column);
     if (r->grid == SX_GRID_LAYER_HEAD)
         snprintf(buf, size, "%s.%s", layer, column);
@@ -194,17 +194,13 @@ static void cell_name(const struct sx_session *session, size_t cell, char *buf, 
         snprintf(buf, size, "%s %s", layer, column);
 }
 
-static void title_text(char *out, size_t size, const struct patching_state *state,
-                       const struct sx_session *session)
+static void title_text(char *out, size_t size, const struct sx_session *session)
 {
     static const char *const axes[SX_GRID_COUNT] = {
         "layer × token", "layer × head", "layer × q, k, v", "layer × band", "layer × block"};
     const struct sx_scan_result *r = &session->patching.result;
 
-    snprintf(out, size, "%s · %s",
-             !r->ablation         ? "patching clean into corrupt"
-             : state->how == MEAN ? "mean ablation"
-                                  : "zero ablation",
+    snprintf(out, size, "%s · %s", session->patching.what,
              axes[r->grid < SX_GRID_COUNT ? r->grid : 0]);
 }
 
@@ -254,7 +250,7 @@ static double grid_value(const void *context, int row, int col)
 static void grid_row(const void *context, int row, char *buf, size_t size)
 {
     const struct grid_ctx *ctx = context;
-    row_name(&ctx->session->patching.result, (size_t)row, buf, size);
+    row_name(ctx->session, (size_t)row, buf, size);
 }
 
 static void grid_col(const void *context, int col, char *buf, size_t size)
@@ -438,7 +434,7 @@ static void draw_grid(struct sx_canvas *cv, const struct sx_view *view,
     char title[TITLE_TEXT], info[64];
     struct grid_ctx ctx = {.session = session, .ascii = sx_canvas_ascii(cv)};
 
-    title_text(title, sizeof title, state, session);
+    title_text(title, sizeof title, session);
     progress_text(info, sizeof info, session);
     struct sx_canvas body = sx_frame(cv, title, info, focus);
     draw_metric(&body, session);
@@ -580,7 +576,8 @@ static void patching_draw(const struct sx_view *view, const struct sx_session *s
     const struct sx_patching_data *data = &session->patching;
     struct sx_rect pane[2];
 
-    if (sx_too_small(canvas, 24, 6) || sx_weights_notice(canvas, session, "patching"))
+    if (sx_too_small(canvas, 24, 6) ||
+        sx_weights_notice(canvas, session, "patching", has_grid(session)))
         return;
     if (!has_grid(session)) {
         struct sx_canvas body = sx_frame(canvas, "patching", NULL, true);
@@ -662,13 +659,15 @@ static void patching_need(struct sx_view *view, const struct sx_session *session
     const struct sx_patching_data *data = &session->patching;
     const int32_t target = session->settings.target;
 
-    if (!sx_need_weights(session, emit))
+    if (!sx_need_input(session, emit))
         return;
     if (!state->started) {
         state->started = true;
         state->grid = SX_GRID_LAYER_HEAD;
     }
     follow(state, session);
+    if (session->input.run)
+        return;
     if (sx_slot_wanted(session, data->state, data->serial)) {
         if (data->serial != session->input.serial && state->corrupt) {
             sx_free(state->corrupt); /* it was the other input's counterpart */
@@ -947,7 +946,7 @@ static const struct sx_key_binding keys[] = {
     {"patching", "a", ":view attention", NULL, "The attention of this query.", "Patching"},
     {"patching", "s", ":view sequence", NULL, "The token in the sequence.", "Patching"},
     {"patching", "C", ":copy line", NULL, "Copy the command line that gives this.", "Patching"},
-    {"patching", "R", ":view jobs", NULL, "The run that made it.", "Patching"},
+    {"patching", "R", "made", NULL, "The run that made it.", "Patching"},
 };
 
 const struct sx_view_ops sx_view_patching = {

@@ -936,12 +936,27 @@ static bool search_request(struct workspace_state *state, const struct sx_sessio
     return true;
 }
 
+/* Where a model is asked first, or a stored run or answer is shown. */
+static const char *screen_of(const struct sx_entry *entry)
+{
+    static const char *const screens[][2] = {
+        {"bands", "bands"},         {"head", "head"},         {"attribution", "circuit"},
+        {"composition", "circuit"}, {"patching", "patching"}, {"nterm", "nterm"},
+    };
+    const char *slot = sx_value_string_or(sx_value_get(entry->run, "slot"), "");
+
+    for (size_t i = 0; i < sizeof screens / sizeof *screens; i++)
+        if (strcmp(slot, screens[i][0]) == 0)
+            return screens[i][1];
+    return "sequence";
+}
+
 /* Not selected again: that would empty its input. */
 static void open_model(const struct sx_session *session, size_t entry, struct sx_emit *emit)
 {
     if (session->selection.model != entry)
         sx_emit_line(emit, "select --model %zu", entry);
-    sx_emit_line(emit, "view sequence");
+    sx_emit_line(emit, "view %s", screen_of(&session->workspace.entries[entry]));
 }
 
 /* The command takes the selected entry by itself. */
@@ -970,6 +985,8 @@ static void open_row(const struct workspace_state *state, const struct sx_sessio
         open_proteins(session, row->index, emit);
     else if (sx_entry_asked(&session->workspace.entries[row->index]))
         open_model(session, row->index, emit);
+    else if (session->workspace.entries[row->index].kind == SX_ENTRY_RUN)
+        sx_emit_line(emit, "message no screen shows this; sextant info prints it");
     else
         sx_emit_line(emit, "view inspector");
 }

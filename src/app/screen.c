@@ -238,6 +238,28 @@ static enum sx_status ask_circuits(struct sx_shell *shell, const struct sx_value
     return status;
 }
 
+/* Can the screen show what a file holds in place of a model? */
+static bool is_kept(const struct sx_session *session, const char *name)
+{
+    const struct {
+        const char *screen;
+        bool there;
+    } kept[] = {
+        {"sequence", !session->input.line},
+        {"attention", !session->input.line},
+        {"bands", session->bands.state == SX_STATE_READY},
+        {"head", session->head.state == SX_STATE_READY},
+        {"circuit", session->attribution.state == SX_STATE_READY ||
+                        session->composition.state == SX_STATE_READY},
+        {"patching", session->patching.state == SX_STATE_READY},
+        {"nterm", session->nterm.state == SX_STATE_READY},
+    };
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
+        if (strcmp(kept[i].screen, name) == 0)
+            return kept[i].there;
+    return false;
+}
+
 /* Ask the model that was opened; what it cannot be asked is a failure here, not a message. */
 static enum sx_status ask_model(struct sx_shell *shell, const struct sx_value *args,
                                 struct sx_error *err)
@@ -257,8 +279,7 @@ static enum sx_status ask_model(struct sx_shell *shell, const struct sx_value *a
     sx_shell_wait(shell);
     if (input->state == SX_STATE_FAILED)
         return sx_fail(err, input->error.status, "%s", input->error.message);
-    if (input->run && strcmp(string_arg(args, "name"), "sequence") != 0 &&
-        strcmp(string_arg(args, "name"), "attention") != 0)
+    if (input->run && !is_kept(session, string_arg(args, "name")))
         return sx_fail(err, SX_ERR_UNSUPPORTED, "%s: %s holds no weights; open the model %s",
                        string_arg(args, "name"), input->run, input->info.name);
     SX_TRY(move_cursors(shell, args, err));

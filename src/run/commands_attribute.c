@@ -3,9 +3,9 @@
 #include "commands_private.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "answer.h"
 #include "circuit_words.h"
 #include "document.h"
 #include "measure_attribution.h"
@@ -59,6 +59,12 @@ static enum sx_status read_question(const struct attribute *a, const struct sx_v
                    ids->n - 1);
 }
 
+static void label_terms(const struct sx_model *model, struct sx_attribution_data *data)
+{
+    sx_answer_label(model, data->result.target, data->target_text, sizeof data->target_text);
+    sx_answer_label(model, data->result.against, data->against_text, sizeof data->against_text);
+}
+
 static enum sx_status attribute_all(struct attribute *a, struct sx_job *job, struct sx_error *err)
 {
     struct sx_attribution_question question;
@@ -76,7 +82,9 @@ static enum sx_status attribute_all(struct attribute *a, struct sx_job *job, str
     SX_TRY(sx_measure_attribution(a->runner, &question, &a->result, &job->task, err));
     job->document = sx_attribution_document(a->model, &question, &a->result);
     sx_model_inputs_tell(&a->inputs, job->document);
-    return SX_OK;
+    struct sx_attribution_data kept = {.result = a->result};
+    label_terms(a->model, &kept);
+    return sx_answer_keep(job, a->model, question.ids, question.n, SX_SLOT_ATTRIBUTION, &kept, err);
 }
 
 SX_RUN(attribute)
@@ -218,15 +226,6 @@ SX_PREPARE(attribution)
     return SX_OK;
 }
 
-static void label(const struct sx_model *model, int32_t id, char *buf, size_t size)
-{
-    const struct sx_tokenizer *tokenizer = sx_model_tokenizer(model);
-    if (tokenizer)
-        sx_token_label(tokenizer, id, buf, size);
-    else
-        snprintf(buf, size, "#%d", id);
-}
-
 SX_RUN(attribution)
 {
     const struct sx_pass_job *in = job->input;
@@ -248,9 +247,7 @@ SX_RUN(attribution)
         in, sx_attribution_bytes(sx_model_info(in->model), in->n, &question.options), &runner,
         err));
     SX_TRY(sx_measure_attribution(runner, &question, &data->result, &job->task, err));
-    label(in->model, data->result.target, data->target_text, sizeof data->target_text);
-    if (in->against >= 0)
-        label(in->model, in->against, data->against_text, sizeof data->against_text);
+    label_terms(in->model, data);
     data->line = sx_attribution_line(in->model, &question, &data->result);
     return SX_OK;
 }

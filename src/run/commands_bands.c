@@ -3,10 +3,10 @@
 #include "commands_private.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "answer.h"
 #include "bands_many.h"
 #include "circuit_words.h"
 #include "document.h"
@@ -133,6 +133,14 @@ static enum sx_status run_survey(struct bands *b, struct sx_error *err)
     return SX_OK;
 }
 
+static void label_head(const struct sx_model *model, struct sx_head_data *data)
+{
+    sx_answer_label(model, data->result.target, data->target_text, sizeof data->target_text);
+    sx_answer_label(model, data->result.top, data->top_text, sizeof data->top_text);
+    sx_answer_label(model, data->result.top_removed, data->top_removed_text,
+                    sizeof data->top_removed_text);
+}
+
 static enum sx_status run_head(struct bands *b, struct sx_error *err)
 {
     struct sx_bands_question *q = &b->question;
@@ -153,7 +161,9 @@ static enum sx_status run_head(struct bands *b, struct sx_error *err)
             sx_default_target(b->runner, q->ids, q->n, q->query, &ask.target, &b->job->task, err));
     SX_TRY(sx_head_measure(b->runner, &ask, &b->head, &b->job->task, err));
     b->job->document = sx_head_bands_document(b->model, q->ids, &b->head);
-    return SX_OK;
+    struct sx_head_data kept = {.result = b->head};
+    label_head(b->model, &kept);
+    return sx_answer_keep(b->job, b->model, q->ids, q->n, SX_SLOT_HEAD, &kept, err);
 }
 
 static enum sx_status run_bands(struct bands *b, struct sx_error *err)
@@ -165,7 +175,14 @@ static enum sx_status run_bands(struct bands *b, struct sx_error *err)
                      sx_arg_text(b->args, "metric") ? sx_arg_text(b->args, "metric")
                      : b->question.ids_b            ? "direction"
                                                     : "score-a");
-    return SX_OK;
+    const struct sx_bands_question *q = &b->question;
+    char *other =
+        q->ids_b && q->against == SIZE_MAX ? sx_xstrdup(sx_arg_text(b->args, "against")) : NULL;
+    const struct sx_bands_data kept = {.against = q->against, .other = other, .result = b->result};
+    const enum sx_status status =
+        sx_answer_keep(b->job, b->model, q->ids, q->n, SX_SLOT_BANDS, &kept, err);
+    sx_free(other);
+    return status;
 }
 
 /* Why this sequence cannot be asked; NULL: it can. */
@@ -405,16 +422,6 @@ static void head_data_free(void *p)
     sx_free(p);
 }
 
-static void label(const struct sx_model *model, int32_t id, char *buf, size_t size)
-{
-    const struct sx_tokenizer *tokenizer = sx_model_tokenizer(model);
-    buf[0] = '\0';
-    if (id >= 0 && tokenizer)
-        sx_token_label(tokenizer, id, buf, size);
-    else if (id >= 0)
-        snprintf(buf, size, "#%d", id);
-}
-
 SX_RUN(head_bands)
 {
     const struct sx_pass_job *in = job->input;
@@ -436,10 +443,7 @@ SX_RUN(head_bands)
     if (ask.target < 0 && sx_model_info(in->model)->has_lm_head)
         SX_TRY(sx_default_target(runner, in->ids, in->n, in->query, &ask.target, &job->task, err));
     SX_TRY(sx_head_measure(runner, &ask, &data->result, &job->task, err));
-    label(in->model, data->result.target, data->target_text, sizeof data->target_text);
-    label(in->model, data->result.top, data->top_text, sizeof data->top_text);
-    label(in->model, data->result.top_removed, data->top_removed_text,
-          sizeof data->top_removed_text);
+    label_head(in->model, data);
     data->line = sx_head_bands_line(in->model, in->ids, &data->result);
     return SX_OK;
 }

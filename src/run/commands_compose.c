@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "answer.h"
 #include "circuit_words.h"
 #include "document.h"
 #include "measure_composition.h"
@@ -84,7 +85,8 @@ static enum sx_status compose_all(struct compose *c, struct sx_job *job, struct 
     if (sx_value_bool_or(sx_value_get(job->args, "causal"), false))
         SX_TRY(sx_composition_add_causal(c->runner, &question, job->document, &job->task, err));
     sx_model_inputs_tell(&c->inputs, job->document);
-    return SX_OK;
+    const struct sx_composition_data kept = {.result = c->result};
+    return sx_answer_keep(job, c->model, question.ids, question.n, SX_SLOT_COMPOSITION, &kept, err);
 }
 
 SX_RUN(compose)

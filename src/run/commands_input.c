@@ -46,10 +46,28 @@ static void input_job_free(void *p)
     sx_free(in);
 }
 
+struct input_result {
+    struct sx_input input;
+    /* Of a stored answer; NULL: there is none. */
+    const struct sx_answer_kind *answer;
+    void *data; /* owned */
+};
+
 static void input_free(void *p)
 {
-    sx_input_release(p);
-    sx_free(p);
+    struct input_result *result = p;
+    sx_input_release(&result->input);
+    if (result->data)
+        result->answer->release(result->data);
+    sx_free(result->data);
+    sx_free(result);
+}
+
+static struct input_result *result_of(struct sx_job *job)
+{
+    job->result = sx_xcalloc(1, sizeof(struct input_result));
+    job->result_free = input_free;
+    return job->result;
 }
 
 static enum sx_status check_source(const struct sx_session *session, const struct sx_job *job,
@@ -205,12 +223,11 @@ static void fill_tokens(const struct input_job *in, struct sx_ids *take_ids, str
 static enum sx_status read_stored(struct sx_job *job, struct sx_error *err)
 {
     const struct input_job *in = job->input;
-    struct sx_input *out = sx_xcalloc(1, sizeof *out);
-    job->result = out;
-    job->result_free = input_free;
-    out->serial = in->serial;
-    out->model = in->entry;
-    return sx_stored_input(in->path, in->record, MAX_TOKENS, out, err);
+    struct input_result *out = result_of(job);
+    out->input.serial = in->serial;
+    out->input.model = in->entry;
+    SX_TRY(sx_stored_input(in->path, in->record, MAX_TOKENS, &out->input, &out->answer, err));
+    return out->answer ? sx_answer_read(out->answer, &out->input, &out->data, err) : SX_OK;
 }
 
 SX_RUN(input)
@@ -234,9 +251,7 @@ SX_RUN(input)
         sx_ids_release(&ids);
         return status;
     }
-    struct sx_input *out = sx_xcalloc(1, sizeof *out);
-    job->result = out;
-    job->result_free = input_free;
+    struct sx_input *out = &result_of(job)->input;
     *out = (struct sx_input){.state = SX_STATE_READY,
                              .serial = in->serial,
                              .model = in->entry,
@@ -287,11 +302,15 @@ SX_APPLY(input)
         sx_slot_fail(&input->state, &input->error, job->status, &job->error);
         return;
     }
+    struct input_result *found = job->result;
     sx_input_release(input);
-    *input = *(struct sx_input *)job->result;
-    sx_free(job->result);
-    job->result = NULL;
-    keep_inside(session);
+    *input = found->input;
+    found->input = (struct sx_input){0};
+    if (found->data)
+        sx_session_show_answer(session, found->answer, found->data);
+    found->data = NULL;
+    if (input->n > 0)
+        keep_inside(session);
 }
 
 /* --- mask ---------------------------------------------------------------------------------------

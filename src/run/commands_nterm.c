@@ -1,5 +1,6 @@
 /* nterm: what a model says stands first, on the command line. nterm-table: the same for the view.
  */
+#include "answer.h"
 #include "commands_private.h"
 
 #include <string.h>
@@ -76,7 +77,11 @@ static enum sx_status nterm_of(struct nterm *n, struct sx_job *job, struct sx_er
     SX_TRY(sx_model_must_predict(n->model, "nterm", err));
     SX_TRY(sx_measure_nterm(n->runner, &question, &n->proteins, &n->result, &job->task, err));
     job->document = sx_nterm_document(sx_model_info(n->model), &question, &n->proteins, &n->result);
-    return SX_OK;
+    char *path = sx_xstrdup(question.path);
+    const struct sx_nterm_data kept = {.path = path, .result = n->result};
+    const enum sx_status status = sx_answer_keep(job, n->model, NULL, 0, SX_SLOT_NTERM, &kept, err);
+    sx_free(path);
+    return status;
 }
 
 SX_RUN(nterm)

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "answer.h"
 #include "document.h"
 #include "measure_scan.h"
 #include "model_input.h"
@@ -96,6 +97,21 @@ static void tell(struct scan_command *s)
         sx_model_inputs_tell(&s->inputs, s->job->document);
 }
 
+/* For the explorer, when --out asks for it. */
+static enum sx_status keep(const struct scan_command *s, struct sx_error *err)
+{
+    const char *corrupt = sx_arg_text(s->job->args, "corrupt");
+    char *text = sx_xstrdup(corrupt);
+    struct sx_patching_data kept = {
+        .result = s->result, .corrupt = text, .seconds = sx_clock() - s->started};
+    sx_answer_label(s->model, s->result.target, kept.target_text, sizeof kept.target_text);
+    sx_scan_what(&s->request, kept.what, sizeof kept.what);
+    const enum sx_status status =
+        sx_answer_keep(s->job, s->model, s->clean.ids, s->clean.n, SX_SLOT_PATCHING, &kept, err);
+    sx_free(text);
+    return status;
+}
+
 /* --- patch --------------------------------------------------------------------------------------
  */
 
@@ -137,7 +153,7 @@ static enum sx_status patch(struct scan_command *s, struct sx_error *err)
     sx_document_text(s->job->document, "corrupt_seq", sx_arg_text(args, "corrupt"));
     if (s->request.site == SX_SITE_BAND)
         sx_document_text(s->job->document, "band_part", sx_band_part_name(s->request.band_part));
-    return SX_OK;
+    return keep(s, err);
 }
 
 SX_RUN(patch)
@@ -254,7 +270,7 @@ static enum sx_status ablate(struct scan_command *s, struct sx_error *err)
     SX_TRY(run_seeds(s, err));
     tell(s);
     sx_document_text(s->job->document, "seq", sx_arg_text(args, "seq"));
-    return SX_OK;
+    return keep(s, err);
 }
 
 SX_RUN(ablate)

@@ -161,6 +161,7 @@ static void begin_slot(struct sx_session *session, const struct sx_job *job,
                    .corrupt = NAN},
     };
     sx_grid_find(sx_arg_text(job->args, "grid"), &data->result.grid);
+    sx_scan_what(&in->request, data->what, sizeof data->what);
     if (metric->target >= 0)
         sx_token_label(sx_model_tokenizer(in->pass->model), metric->target, data->target_text,
                        sizeof data->target_text);

@@ -9,6 +9,7 @@
 
 #include "document.h"
 #include "intervention_spec.h"
+#include "model_describe.h"
 #include "model_input.h"
 #include "run_file.h"
 #include "sextant/base/alloc.h"
@@ -621,10 +622,9 @@ static enum sx_status run_one(struct run *run, const struct sx_model_input *inpu
 static enum sx_status open_file(struct run *run, const char *path, struct sx_error *err)
 {
     const bool force = sx_value_bool_or(sx_value_get(run->job->args, "force"), false);
-    char fingerprint[33];
     SX_TRY(sx_may_write(path, force, err));
-    SX_TRY(sx_model_fingerprint(run->model, fingerprint, err));
     struct sx_value *about = sx_value_map();
+    enum sx_status status = sx_model_tell(run->model, about, err);
     struct sx_str texts = SX_STR_INIT;
     for (size_t i = 0; i < run->asked.n_specs; i++)
         sx_str_printf(&texts, "%s%s", i ? "\n" : "", run->asked.specs[i].text);
@@ -633,20 +633,13 @@ static enum sx_status open_file(struct run *run, const char *path, struct sx_err
     sx_command_format(run->job->command, run->job->args, &line);
     sx_document_int(about, "schema", 1);
     sx_document_text(about, "tool", "sextant " SX_VERSION);
-    sx_document_text(about, "model", run->info->name);
-    sx_document_text(about, "family", sx_model_family_name(run->info->family));
-    sx_document_text(about, "fingerprint", fingerprint);
     sx_document_text(about, "interventions", texts.data);
     sx_document_text(about, "kind", "run");
     sx_document_text(about, "command", "run");
     sx_document_text(about, "line", line.data);
-    sx_document_int(about, "layers", (int64_t)run->info->n_layers);
-    sx_document_int(about, "heads", (int64_t)run->info->n_heads);
-    sx_document_int(about, "d_model", (int64_t)run->info->d_model);
-    sx_document_int(about, "vocab", (int64_t)run->info->vocab);
     sx_document_int(about, "sequences", (int64_t)run->inputs.n);
-    const enum sx_status status =
-        sx_run_file_create(path, force, run->inputs.n, about, &run->file, err);
+    if (status == SX_OK)
+        status = sx_run_file_create(path, force, run->inputs.n, about, &run->file, err);
     sx_str_release(&texts);
     sx_str_release(&line);
     sx_value_free(about);

@@ -10,6 +10,7 @@
 #include "model_describe.h"
 #include "result_file.h"
 #include "sextant/base/alloc.h"
+#include "sextant/base/text.h"
 #include "sextant/io/h5.h"
 #include "sextant/io/tensor_write.h"
 #include "sextant/run/workspace.h"
@@ -25,13 +26,30 @@ static bool ends_with(const char *s, const char *tail)
 /* --- info ---------------------------------------------------------------------------------------
  */
 
+/* Of an answer the answer itself too. */
+static enum sx_status describe_run(const char *path, struct sx_value **out, struct sx_error *err)
+{
+    struct sx_value *document = NULL;
+    SX_TRY(sx_run_describe(path, out, err));
+    if (strcmp(sx_value_string_or(sx_value_get(*out, "kind"), ""), "result") != 0)
+        return SX_OK;
+    const enum sx_status status = sx_result_file_read(path, &document, err);
+    if (status == SX_OK) {
+        sx_value_set(*out, "answer", document);
+        return SX_OK;
+    }
+    sx_value_free(*out);
+    *out = NULL;
+    return status;
+}
+
 static enum sx_status describe_entry(const struct sx_entry *entry, struct sx_value **out,
                                      struct sx_error *err)
 {
     if (entry->kind == SX_ENTRY_MODEL)
         return sx_model_describe(entry->path, out, err);
     if (entry->kind == SX_ENTRY_RUN)
-        return sx_run_describe(entry->path, out, err);
+        return describe_run(entry->path, out, err);
     struct sx_sae *sae = NULL;
     struct sx_sae_stats stats = {0};
     enum sx_status status = sx_sae_load(entry->path, &sae, err);
@@ -226,7 +244,8 @@ static void print_fields(const struct sx_value *map, const char *prefix, struct 
         const char *key = sx_value_key(map, i);
         const enum sx_value_kind kind = sx_value_kind(value);
         if (strcmp(key, "path") == 0 || strcmp(key, "warnings") == 0 || strcmp(key, "dead") == 0 ||
-            strcmp(key, "tensors") == 0 || (strlen(key) > 4 && ends_with(key, "_why")))
+            strcmp(key, "tensors") == 0 || strcmp(key, "answer") == 0 ||
+            (strlen(key) > 4 && ends_with(key, "_why")))
             continue;
         char *name = sx_xasprintf("%s%s", prefix, key);
         if (kind == SX_VALUE_MAP) {
@@ -238,6 +257,22 @@ static void print_fields(const struct sx_value *map, const char *prefix, struct 
         }
         sx_free(name);
     }
+}
+
+/* As the command itself prints it; a file of a stranger may name any command. */
+static void print_answer(const struct sx_value *file, struct sx_str *out)
+{
+    const struct sx_value *answer = sx_value_get(file, "answer");
+    const struct sx_command *command =
+        sx_command_find(sx_value_string_or(sx_value_get(file, "command"), ""));
+    if (!answer || !command || !(command->flags & SX_CMD_RESULT) || !command->print)
+        return;
+    struct sx_str text = SX_STR_INIT;
+    command->print(answer, &text);
+    char *clean = sx_text_clean_lines(text.data ? text.data : "", text.len);
+    sx_str_printf(out, "\n%s", clean);
+    sx_free(clean);
+    sx_str_release(&text);
 }
 
 SX_PRINT(info)
@@ -257,6 +292,7 @@ SX_PRINT(info)
         const struct sx_value *warnings = sx_value_get(file, "warnings");
         for (size_t w = 0; w < sx_value_count(warnings); w++)
             sx_str_printf(out, "  ! %s\n", sx_value_string_or(sx_value_item(warnings, w), ""));
+        print_answer(file, out);
     }
 }
 

@@ -99,6 +99,19 @@ enum sx_status sx_scan_metric(const char *command, const struct sx_value *args,
     return sx_metric_check(metric, info->vocab, err);
 }
 
+void sx_scan_what(const struct sx_grid_request *request, char *buf, size_t size)
+{
+    const bool knockout = request->how == SX_HOW_KNOCKOUT;
+    bool told = false;
+    for (int i = 0; i < SX_GRID_COUNT; i++)
+        told |= sx_grid_site((enum sx_grid)i) == request->site;
+    if (request->how == SX_HOW_PATCH)
+        snprintf(buf, size, "patching clean into corrupt");
+    else
+        snprintf(buf, size, "%s%s%s%s", sx_how_name(request->how), knockout ? "" : " ablation",
+                 told ? "" : " of ", told ? "" : sx_site_name(request->site));
+}
+
 bool sx_scan_all_tokens(enum sx_site site)
 {
     return site != SX_SITE_QKV && site != SX_SITE_BAND;

@@ -23,6 +23,9 @@ enum sx_status sx_scan_metric(const char *command, const struct sx_value *args,
                               const struct sx_model *model, const int32_t *ids, size_t n,
                               size_t token, struct sx_metric *metric,
                               struct sx_error *err) SX_MUST_CHECK;
+/* "mean ablation", "knockout of edge", "patching clean into corrupt": a grid's title, without the
+ * site where its rows and columns tell it. */
+void sx_scan_what(const struct sx_grid_request *request, char *buf, size_t size);
 /* Where a cell changes one token when nothing else is said: q is asked at the measured one. */
 bool sx_scan_all_tokens(enum sx_site site);
 

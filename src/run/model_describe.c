@@ -72,3 +72,20 @@ enum sx_status sx_model_describe(const char *path, struct sx_value **out, struct
     sx_model_unref(model);
     return SX_OK;
 }
+
+enum sx_status sx_model_tell(struct sx_model *model, struct sx_value *about, struct sx_error *err)
+{
+    const struct sx_model_info *info = sx_model_info(model);
+    char fingerprint[33];
+    SX_TRY(sx_model_fingerprint(model, fingerprint, err));
+    sx_document_text(about, "model", info->name);
+    sx_document_text(about, "family", sx_model_family_name(info->family));
+    sx_document_text(about, "fingerprint", fingerprint);
+    sx_document_int(about, "layers", (int64_t)info->n_layers);
+    sx_document_int(about, "heads", (int64_t)info->n_heads);
+    sx_document_int(about, "d_model", (int64_t)info->d_model);
+    sx_document_int(about, "vocab", (int64_t)info->vocab);
+    sx_document_int(about, "bands", (int64_t)info->n_bands);
+    sx_value_set(about, "rope_theta", sx_value_real(info->rope_theta));
+    return SX_OK;
+}

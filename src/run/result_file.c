@@ -6,6 +6,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "answer.h"
 #include "commands_private.h"
 #include "document.h"
 #include "run_file.h"
@@ -40,6 +41,12 @@ enum sx_status sx_result_file_check(const struct sx_job *job, struct sx_error *e
     return sx_may_write(path, sx_value_bool_or(sx_value_get(job->args, "force"), false), err);
 }
 
+bool sx_result_file_has_arrays(const struct sx_job *job)
+{
+    const char *path = sx_arg_text(job->args, "out");
+    return path && ends_with(path, ".run.h5");
+}
+
 static enum sx_status write_text(const char *path, const struct sx_str *text, struct sx_error *err)
 {
     char *part = sx_xasprintf("%s.part%ld", path, (long)getpid());
@@ -68,6 +75,8 @@ static struct sx_value *attributes_of(const struct sx_job *job)
     sx_document_text(about, "command", job->command->name);
     sx_document_text(about, "line", line.data);
     sx_str_release(&line);
+    if (job->result)
+        sx_answer_about(job->result, about);
     return about;
 }
 
@@ -81,6 +90,8 @@ static enum sx_status write_h5(const struct sx_job *job, const char *path,
     enum sx_status status = sx_h5_write_attributes(h5, "/", about, err);
     if (status == SX_OK)
         status = sx_h5_write(h5, "document", SX_DTYPE_U8, 1, shape, text->data, DEFLATE, err);
+    if (status == SX_OK && job->result)
+        status = sx_answer_write(job->result, h5, err);
     sx_value_free(about);
     if (status != SX_OK) {
         sx_h5_close(h5);
@@ -95,8 +106,8 @@ enum sx_status sx_result_file_write(const struct sx_job *job, struct sx_error *e
     struct sx_str text = SX_STR_INIT;
     SX_ASSERT(path && job->document);
     sx_json_write(job->document, 2, &text);
-    const enum sx_status status =
-        ends_with(path, ".json") ? write_text(path, &text, err) : write_h5(job, path, &text, err);
+    const enum sx_status status = sx_result_file_has_arrays(job) ? write_h5(job, path, &text, err)
+                                                                 : write_text(path, &text, err);
     sx_str_release(&text);
     return status;
 }

@@ -3,8 +3,10 @@
 
 #include <string.h>
 
+#include "answer_fields.h"
 #include "run_private.h"
 #include "sextant/base/alloc.h"
+#include "sextant/interp/presentation.h"
 #include "sextant/interp/results.h"
 #include "sextant/model/model.h"
 
@@ -25,6 +27,7 @@ void sx_input_release(struct sx_input *input)
     sx_free(input->masked);
     sx_free(input->run);
     sx_free(input->interventions);
+    sx_free(input->line);
     *input = (struct sx_input){.serial = serial};
 }
 
@@ -126,6 +129,84 @@ enum sx_status sx_no_weights(const struct sx_input *input, const char *command,
     const char *slash = strrchr(input->run, '/');
     return sx_fail(err, SX_ERR_UNSUPPORTED, "%s: %s holds no weights; open the model %s", command,
                    slash ? slash + 1 : input->run, input->info.name);
+}
+
+/* --- stored answers -----------------------------------------------------------------------------
+ */
+
+/* The cursors go to what is told; `line` is the slot's. */
+static void show_answer(struct sx_session *session, enum sx_slot slot, void *data, char *line)
+{
+    struct sx_selection *at = &session->selection;
+    const uint64_t serial = session->input.serial;
+    switch (slot) {
+    case SX_SLOT_BANDS:
+        session->bands = *(struct sx_bands_data *)data;
+        session->bands.serial = serial;
+        session->bands.line = line;
+        session->bands.state = SX_STATE_READY;
+        session->bands.profile = session->bands.result.profile != NULL;
+        session->settings.against = session->bands.against;
+        at->token = session->bands.result.query_a;
+        at->key = session->bands.result.key_a;
+        return;
+    case SX_SLOT_HEAD:
+        session->head = *(struct sx_head_data *)data;
+        session->head.serial = serial;
+        session->head.line = line;
+        session->head.state = SX_STATE_READY;
+        session->settings.bands_removed = session->head.result.removed;
+        at->token = session->head.result.query;
+        at->layer = session->head.result.layer;
+        at->head = session->head.result.head;
+        return;
+    case SX_SLOT_ATTRIBUTION:
+        session->attribution = *(struct sx_attribution_data *)data;
+        session->attribution.serial = serial;
+        session->attribution.line = line;
+        session->attribution.state = SX_STATE_READY;
+        at->token = session->attribution.result.token;
+        return;
+    case SX_SLOT_COMPOSITION:
+        session->composition = *(struct sx_composition_data *)data;
+        session->composition.serial = serial;
+        session->composition.line = line;
+        session->composition.state = SX_STATE_READY;
+        at->token = session->composition.result.query;
+        at->key = session->composition.result.key;
+        at->layer = session->composition.result.layer;
+        at->head = session->composition.result.head;
+        return;
+    case SX_SLOT_PATCHING:
+        session->patching = *(struct sx_patching_data *)data;
+        session->patching.serial = serial;
+        session->patching.line = line;
+        session->patching.state = SX_STATE_READY;
+        at->token = session->patching.result.token;
+        return;
+    case SX_SLOT_NTERM:
+        sx_session_empty_nterm(session);
+        session->nterm = *(struct sx_nterm_data *)data;
+        sx_nterm_summarise(&session->nterm.result);
+        session->nterm.model = session->input.model;
+        session->nterm.line = line;
+        session->nterm.state = SX_STATE_READY;
+        return;
+    default:
+        SX_ASSERT(!"no answer fills this slot");
+    }
+}
+
+void sx_session_show_answer(struct sx_session *session, const struct sx_answer_kind *kind,
+                            void *take_data)
+{
+    SX_ASSERT(session->input.line);
+    show_answer(session, kind->slot, take_data, sx_xstrdup(session->input.line));
+    sx_free(take_data);
+    session->settings.target = -1; /* of another model */
+    sx_session_touch(session, kind->slot);
+    sx_session_touch(session, SX_SLOT_SETTINGS);
+    sx_session_touch(session, SX_SLOT_SELECTION);
 }
 
 /* --- back to empty ------------------------------------------------------------------------------

@@ -36,6 +36,10 @@ void sx_session_clear_marks(struct sx_session *session);
 enum sx_status sx_no_weights(const struct sx_input *input, const char *command,
                              struct sx_error *err) SX_MUST_CHECK;
 void sx_session_empty_input(struct sx_session *session);
+/* The input is a stored answer: its data (sx_answer_read) fill their slot, cursors go there. */
+struct sx_answer_kind;
+void sx_session_show_answer(struct sx_session *session, const struct sx_answer_kind *kind,
+                            void *take_data);
 void sx_session_change_input(struct sx_session *session);
 
 /* Contents alone; used for results that never reached the session as well. */

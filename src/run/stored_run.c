@@ -21,6 +21,7 @@ enum {
     NAME_BYTES = 60,
     INTERVENTION_BYTES = 4096,
     SHOWN_INTERVENTIONS = 60,
+    LINE_BYTES = 4096,
     BLOCK_BYTES = 4 << 20, /* read at a time */
 };
 
@@ -61,15 +62,28 @@ static enum sx_status read_about(const char *path, const struct sx_value *about,
     if (strncmp(tool, "sextant", 7) != 0)
         return sx_fail(err, SX_ERR_FORMAT,
                        "%s: attribute `tool`: expected sextant: not one of its runs", path);
-    if (strcmp(kind, "run") != 0)
+    run->answer = strcmp(kind, "result") == 0 ? sx_answer_kind_in(about) : NULL;
+    if (strcmp(kind, "run") != 0 && !run->answer)
         return sx_fail(err, SX_ERR_NOTFOUND,
-                       "%s: attribute `kind`: expected run, found '%.40s': it holds no activations",
+                       "%s: attribute `kind`: expected run, found '%.40s': it holds neither "
+                       "activations nor arrays that a screen shows",
                        path, kind);
     SX_TRY(read_family(path, about, &run->family, err));
     SX_TRY(read_size(path, about, "layers", MAX_LAYERS, &run->n_layers, err));
     SX_TRY(read_size(path, about, "heads", MAX_HEADS, &run->n_heads, err));
     SX_TRY(read_size(path, about, "vocab", MAX_VOCAB, &run->vocab, err));
+    if (run->answer && run->answer->slot == SX_SLOT_NTERM) /* of the model alone */
+        return SX_OK;
     return read_size(path, about, "sequences", MAX_RECORDS, &run->n_records, err);
+}
+
+/* Runs of earlier versions do not tell these. */
+static void read_bands(const struct sx_value *about, struct sx_model_info *info)
+{
+    const int64_t bands = sx_value_int_or(sx_value_get(about, "bands"), 0);
+    const double theta = sx_value_real_or(sx_value_get(about, "rope_theta"), 0);
+    info->n_bands = bands > 0 && bands <= SX_MAX_BANDS ? (uint64_t)bands : 0;
+    info->rope_theta = theta > 1 && isfinite(theta) ? theta : 0;
 }
 
 enum sx_status sx_stored_model(const char *path, const struct sx_value *run,
@@ -91,6 +105,7 @@ enum sx_status sx_stored_model(const char *path, const struct sx_value *run,
         .vocab = says.vocab,
         .has_lm_head = true,
     };
+    read_bands(run, info);
     return SX_OK;
 }
 
@@ -223,7 +238,7 @@ static char *title_of(const struct sx_stored_run *run, const struct sx_input *in
         if (run->family != SX_MODEL_ESM2 || input->ids[t] > SX_ESM_EOS)
             sx_str_append(&start, input->tokens[t].text);
     append_cut(&title, *name ? name : start.data ? start.data : "", NAME_BYTES);
-    sx_str_append(&title, " · stored run");
+    sx_str_append(&title, run->answer ? " · stored answer" : " · stored run");
     if (run->n_records > 1)
         sx_str_printf(&title, " %zu of %zu", run->record, run->n_records);
     if (*input->interventions) {
@@ -256,27 +271,40 @@ static enum sx_status read_sequence(struct sx_h5 *h5, const struct sx_value *abo
     return SX_OK;
 }
 
+static char *line_of(const struct sx_value *about)
+{
+    const char *line = sx_value_string_or(sx_value_get(about, "line"), "");
+    return sx_text_clean_dup(line, strlen(line), LINE_BYTES);
+}
+
 static enum sx_status read_input(struct sx_h5 *h5, const struct sx_value *about,
                                  struct sx_stored_run *run, size_t max_tokens, struct sx_input *out,
                                  struct sx_error *err)
 {
     SX_TRY(sx_stored_model(run->path, about, &out->info, err));
     SX_TRY(read_about(run->path, about, run, err));
+    out->run = sx_xstrdup(run->path);
+    out->text = sx_xstrdup("");
+    if (run->answer)
+        out->line = line_of(about);
+    if (run->n_records == 0) {
+        out->state = SX_STATE_READY;
+        return SX_OK;
+    }
     if (run->record < 1 || run->record > run->n_records)
         return sx_fail(err, SX_ERR_NOTFOUND, "%s: --record %zu, but the last one is %zu", run->path,
                        run->record, run->n_records);
     SX_TRY(read_sequence(h5, about, run, max_tokens, out, err));
     out->state = SX_STATE_READY;
-    out->run = sx_xstrdup(run->path);
     out->record = run->record;
     out->n_records = run->n_records;
     out->last_record = run->record == run->n_records;
-    out->text = sx_xstrdup("");
     return SX_OK;
 }
 
 enum sx_status sx_stored_input(const char *path, size_t record, size_t max_tokens,
-                               struct sx_input *out, struct sx_error *err)
+                               struct sx_input *out, const struct sx_answer_kind **answer,
+                               struct sx_error *err)
 {
     struct sx_h5 *h5 = NULL;
     struct sx_value *about = NULL;
@@ -286,6 +314,7 @@ enum sx_status sx_stored_input(const char *path, size_t record, size_t max_token
         status = sx_h5_read_attributes(h5, "/", &about, err);
     if (status == SX_OK)
         status = read_input(h5, about, &run, max_tokens, out, err);
+    *answer = run.answer;
     sx_value_free(about);
     sx_h5_close(h5);
     sx_free(run.path);

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "answer.h"
 #include "sextant/base/task.h"
 #include "sextant/run/session.h"
 
@@ -16,16 +17,19 @@ struct sx_stored_run {
     enum sx_model_family family;
     size_t record, n_records; /* from 1 */
     size_t n, n_layers, n_heads, vocab;
+    const struct sx_answer_kind *answer; /* NULL: a run, which holds activations */
 };
 
 /* What a run's attributes (`sx_run_describe`) say of its model. SX_ERR_FORMAT: a key is missing or
- * out of all bounds; SX_ERR_NOTFOUND: the file is the answer of a command, not a run. */
+ * out of all bounds; SX_ERR_NOTFOUND: the file is the answer of a command that fills no screen. */
 enum sx_status sx_stored_model(const char *path, const struct sx_value *run,
                                struct sx_model_info *info, struct sx_error *err) SX_MUST_CHECK;
 /* Sequence `record`, from 1, of the file: READY, with `run` set; serial and model are the caller's.
- */
+ * *answer: what else it holds, for sx_answer_read; NULL: activations. An answer of the model alone
+ * has no tokens. */
 enum sx_status sx_stored_input(const char *path, size_t record, size_t max_tokens,
-                               struct sx_input *out, struct sx_error *err) SX_MUST_CHECK;
+                               struct sx_input *out, const struct sx_answer_kind **answer,
+                               struct sx_error *err) SX_MUST_CHECK;
 
 /* The run that a READY input is of; owned. */
 struct sx_stored_run *sx_stored_run_of(const struct sx_input *input);

@@ -186,6 +186,7 @@ static inline void fake_scan(struct fake_circuits *c, struct sx_session *session
     session->patching.corrupt = ablation ? NULL : fake_corrupt;
     session->patching.seconds = 0.42;
     strcpy(session->patching.target_text, "M");
+    strcpy(session->patching.what, ablation ? "zero ablation" : "patching clean into corrupt");
 }
 
 static inline void fake_summary_of(const struct sx_nterm_row *row, size_t n, int kind,

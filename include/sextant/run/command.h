@@ -91,7 +91,8 @@ struct sx_job {
     struct sx_value *document; /* owned */
     void *input;               /* from prepare; freed by input_free */
     void (*input_free)(void *input);
-    void *result; /* from run; apply may take it (set to NULL) */
+    void *result; /* from run; apply may take it (set to NULL). Of commands with SX_CMD_RESULT: the
+                     arrays that --out keeps beside the document, or NULL */
     void (*result_free)(void *result);
     /* Partial documents while running (train's lines, generate's pieces of text), may be NULL; in
      * the explorer for commands with `partial` alone. */

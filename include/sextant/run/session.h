@@ -270,6 +270,9 @@ struct sx_input {
     char *run;           /* owned: its path; NULL: the input of an open model */
     char *interventions; /* owned, sanitised, one line; "": none */
     size_t n_records;    /* `record` is one of them */
+    /* Of a stored answer, which holds the result of one command and its tokens: the slots that it
+     * fills are READY with the input, every other pass is refused. */
+    char *line; /* owned, sanitised: the command line that made it; NULL: no stored answer */
 };
 
 enum { SX_TOP_TOKENS = 10, SX_RESIDUES = 20 };
@@ -397,6 +400,7 @@ struct sx_patching_data {
     char *corrupt; /* owned: the other sequence as text; NULL: an ablation */
     struct sx_scan_result result;
     char target_text[16];
+    char what[40];  /* "mean ablation" */
     double seconds; /* so far */
 };
 
