@@ -1,5 +1,5 @@
 /* The screens of rotary bands, on a session made by hand. */
-#include "view_stage.h"
+#include "view_walks.h"
 
 #include "fake_bands.h"
 
@@ -363,41 +363,18 @@ Test(band_views_request, head)
 static const char *const names[] = {"bands", "head"};
 enum { NAMES = sizeof names / sizeof *names };
 
-static void expect_quiet_draws(struct stage *stage, const char *name)
-{
-    for (int w = 1; w <= 210; w = w < 60 ? w + 3 : w + 50)
-        for (int h = 1; h <= 50; h = h < 24 ? h + 1 : h + 13) {
-            struct sx_screen *screen = sx_screen_new(w, h, SX_CHARSET_UTF8, SX_DEPTH_256);
-            struct sx_canvas canvas = sx_canvas_of(screen);
-            stage->view.width = w;
-            stage->view.height = h;
-#ifdef COUNTS_ALLOCATIONS
-            const size_t before = allocations;
-#endif
-            stage->view.ops->draw(&stage->view, &stage->fake.session, &canvas);
-#ifdef COUNTS_ALLOCATIONS
-            cr_expect_eq(allocations, before, "%s allocates in draw at %dx%d", name, w, h);
-#endif
-            struct sx_rect part[SX_FOLLOWERS];
-            cr_expect_leq(stage->view.ops->followers(&stage->view, &stage->fake.session, part),
-                          (size_t)SX_FOLLOWERS);
-            sx_screen_free(screen);
-        }
-    (void)name;
-}
-
 Test(band_views_draw, every_size_without_allocating)
 {
     for (int i = 0; i < NAMES; i++) {
         struct stage *stage = protein_stage(names[i], 80, 24);
-        expect_quiet_draws(stage, names[i]);
+        walk_sizes(stage);
         stage_free(stage);
         stage = text_stage(names[i], 80, 24);
-        expect_quiet_draws(stage, names[i]);
+        walk_sizes(stage);
         stage->fake.session.bands.state = stage->fake.session.head.state = SX_STATE_FAILED;
-        expect_quiet_draws(stage, names[i]);
+        walk_sizes(stage);
         stage->fake.session.input.state = SX_STATE_EMPTY;
-        expect_quiet_draws(stage, names[i]);
+        walk_sizes(stage);
         stage_free(stage);
     }
 }
@@ -412,6 +389,18 @@ Test(band_views_draw, the_cursor_is_on_the_selected_cell)
     cr_expect_eq(screen->cursor_y, 1 + 1 + 1 + 4);
     sx_screen_free(screen);
     stage_free(stage);
+}
+
+static void change(struct stage *stage, uint32_t random, int round)
+{
+    struct sx_selection *at = &stage->fake.session.selection;
+    at->layer = (random >> 12) % FAKE_LAYERS;
+    at->head = (random >> 20) % 9;
+    at->band = (random >> 9) % 9;
+    if (random % 17 == 0) {
+        fake_head(&stage->fake, &store);
+        fake_band_table(&stage->fake, &store, round % 2 ? 38 : SIZE_MAX, round % 3 > 0);
+    }
 }
 
 Test(band_views_draw, random_requests)
@@ -435,27 +424,10 @@ Test(band_views_draw, random_requests)
         "band-3",       "restore",
         "ask-key",      "ask-query",
     };
-    unsigned seed = 1;
-
-    for (int i = 0; i < NAMES; i++) {
+    const struct walk walk = {requests, sizeof requests / sizeof *requests, "39", change};
+    for (uint32_t i = 0; i < NAMES; i++) {
         struct stage *stage = protein_stage(names[i], 80, 24);
-        for (int step = 0; step < 3000; step++) {
-            struct sx_selection *at = &stage->fake.session.selection;
-            seed = seed * 1664525U + 1013904223U;
-            const char *name = requests[(seed >> 16) % (sizeof requests / sizeof *requests)];
-            stage_ask(stage, name, (int)(seed >> 8) % 4, "39");
-            at->layer = (seed >> 12) % 7; /* one past the last too */
-            at->head = (seed >> 20) % 9;
-            at->band = (seed >> 9) % 9;
-            stage->view.width = 1 + (int)((seed >> 5) % 200);
-            stage->view.height = 1 + (int)((seed >> 13) % 47);
-            if (stage->view.width % 17 == 0) {
-                fake_head(&stage->fake, &store);
-                fake_band_table(&stage->fake, &store, step % 2 ? 38 : SIZE_MAX, step % 3 > 0);
-            }
-            at->layer %= FAKE_LAYERS;
-            sx_screen_free(stage_draw(stage, step % 2 ? SX_CHARSET_ASCII : SX_CHARSET_UTF8));
-        }
+        walk_requests(stage, &walk, 1 + i);
         stage_free(stage);
     }
 }

@@ -1,7 +1,7 @@
 /* The screens circuit, patching and nterm, on results made by hand. */
 #include "fake_circuits.h"
 #include "sextant/interp/names.h"
-#include "view_stage.h"
+#include "view_walks.h"
 
 static struct fake_circuits circuits;
 
@@ -427,117 +427,64 @@ Test(circuit_views_request, nterm_sorts)
 /* --- drawing ------------------------------------------------------------------------------------
  */
 
-static void draw_every_size(struct stage *stage)
-{
-    struct sx_screen *screen[] = {sx_screen_new(220, 60, SX_CHARSET_UTF8, SX_DEPTH_TRUE),
-                                  sx_screen_new(220, 60, SX_CHARSET_ASCII, SX_DEPTH_MONO)};
-    for (int i = 0; i < 2; i++)
-        for (int width = 1; width <= 220; width += width < 30 ? 1 : 17)
-            for (int height = 0; height <= 57; height += height < 24 ? 1 : 7) {
-                sx_screen_clear(screen[i]);
-                struct sx_canvas whole = sx_canvas_of(screen[i]);
-                struct sx_canvas canvas =
-                    sx_canvas_sub(&whole, (struct sx_rect){0, 0, width, height});
-                stage->view.width = width;
-                stage->view.height = height;
-#ifdef COUNTS_ALLOCATIONS
-                const size_t before = allocations;
-#endif
-                stage->view.ops->draw(&stage->view, &stage->fake.session, &canvas);
-#ifdef COUNTS_ALLOCATIONS
-                cr_expect_eq(allocations, before, "%s allocates in draw at %dx%d",
-                             stage->view.ops->name, width, height);
-#endif
-            }
-    sx_screen_free(screen[0]);
-    sx_screen_free(screen[1]);
-}
-
 Test(circuit_views_draw, every_size_without_allocating)
 {
     for (size_t i = 0; i < NAMES; i++) {
         struct stage *stage = protein_stage(names[i], 120, 40);
         stage_need(stage);
-        draw_every_size(stage);
-        stage->view.focus = 1;
-        draw_every_size(stage);
+        walk_sizes(stage);
         stage_free(stage);
     }
 }
 
 Test(circuit_views_draw, empty_session)
 {
+    static const char *const requests[] = {"down", "left",  "open",  "last",       "order",
+                                           "side", "class", "again", "embeddings", "grid",
+                                           "how",  "back",  "pin",   "search"};
     for (size_t i = 0; i < NAMES; i++) {
-        static const char *const requests[] = {"down", "left",  "open",  "last",       "order",
-                                               "side", "class", "again", "embeddings", "grid",
-                                               "how",  "back",  "pin",   "search"};
         struct stage *stage = stage_new(names[i], 120, 40);
-        const struct sx_session full = stage->fake.session;
-        stage->fake.session = (struct sx_session){
-            .selection = {
-                .entry = SIZE_MAX, .family = SIZE_MAX, .training = SIZE_MAX, .model = SIZE_MAX}};
-        stage_need(stage);
-        expect_lines(stage, "");
-        sx_screen_free(stage_draw(stage, SX_CHARSET_UTF8));
-        for (size_t r = 0; r < sizeof requests / sizeof *requests; r++)
-            stage_ask(stage, requests[r], 0, "x");
-        struct sx_value *data = stage->view.ops->data(&stage->view, &stage->fake.session);
-        cr_expect_eq(sx_value_count(sx_value_get(data, "rows")), 0, "%s", names[i]);
-        sx_value_free(data);
-        stage->fake.session = full;
+        walk_empty(stage, requests, sizeof requests / sizeof *requests);
         stage_free(stage);
     }
 }
 
+static void change(struct stage *stage, uint32_t random, int round)
+{
+    struct sx_session *session = &stage->fake.session;
+    struct sx_selection *at = &session->selection;
+    if (round % 3 == 0) {
+        at->layer = (random >> 14) % 9 % FAKE_LAYERS;
+        at->head = (random >> 15) % 9;
+        at->token = (random >> 10) % session->input.n;
+        at->key = (random >> 12) % session->input.n;
+        at->protein = (random >> 16) % CIRCUIT_PROTEINS;
+        fake_attribution(&circuits, session);
+        if ((random >> 18) % 2)
+            session->attribution.result.by_embedding = circuits.by_embedding;
+        fake_composition(&circuits, session);
+        fake_scan(&circuits, session, (enum sx_grid)((random >> 11) % SX_GRID_COUNT),
+                  (random >> 19) % 2, (random >> 9) % 60);
+        for (int s = SX_SLOT_ATTRIBUTION; s <= SX_SLOT_PATCHING; s++)
+            session->revision[s]++;
+    }
+    session->attribution.state = (enum sx_slot_state)((random >> 17) % 4);
+    session->composition.state = (enum sx_slot_state)((random >> 21) % 4);
+}
+
 Test(circuit_views_draw, random_requests)
 {
-    static const char *const words[] = {
+    static const char *const requests[] = {
         "down",     "up",          "left",       "right",      "page-down", "page-up", "first",
         "last",     "open",        "back",       "side",       "order",     "against", "embeddings",
         "key-next", "query-next",  "ask-key",    "ask-target", "again",     "grid",    "metric",
         "how",      "ask-corrupt", "fit",        "pin",        "class",     "reverse", "search",
         "click",    "wheel-down",  "ask-against"};
-    enum { WORDS = sizeof words / sizeof *words };
-    uint32_t seed = 99;
-
-    for (size_t i = 0; i < 2 * NAMES; i++) {
+    const struct walk walk = {requests, sizeof requests / sizeof *requests, "3", change};
+    for (uint32_t i = 0; i < 2 * NAMES; i++) {
         struct stage *stage =
             i < NAMES ? protein_stage(names[i], 120, 40) : text_stage(names[i - NAMES], 120, 40);
-        for (int round = 0; round < 1500; round++) {
-            struct sx_session *session = &stage->fake.session;
-            seed = seed * 1664525u + 1013904223u;
-            const struct sx_view_request request = {.name = words[(seed >> 8) % WORDS],
-                                                    .count = (seed >> 20) % 7,
-                                                    .text = "3",
-                                                    .x = (int)(seed >> 9) % 130,
-                                                    .y = (int)(seed >> 13) % 45};
-            if (round % 3 == 0) {
-                session->selection.layer = (seed >> 14) % 9 % FAKE_LAYERS;
-                session->selection.head = (seed >> 15) % 9;
-                session->selection.token = (seed >> 10) % session->input.n;
-                session->selection.key = (seed >> 12) % session->input.n;
-                session->selection.protein = (seed >> 16) % CIRCUIT_PROTEINS;
-                fake_attribution(&circuits, session);
-                if ((seed >> 18) % 2)
-                    session->attribution.result.by_embedding = circuits.by_embedding;
-                fake_composition(&circuits, session);
-                fake_scan(&circuits, session, (enum sx_grid)((seed >> 11) % SX_GRID_COUNT),
-                          (seed >> 19) % 2, (seed >> 9) % 60);
-                for (int s = SX_SLOT_ATTRIBUTION; s <= SX_SLOT_PATCHING; s++)
-                    session->revision[s]++;
-            }
-            session->attribution.state = (enum sx_slot_state)((seed >> 17) % 4);
-            session->composition.state = (enum sx_slot_state)((seed >> 21) % 4);
-            stage_need(stage);
-            stage->view.ops->request(&stage->view, session, &request, &stage->emit);
-            stage->view.focus = (seed >> 23) % 2 && stage->view.ops->n_panes > 1;
-            if (round % 5 == 0) {
-                stage->view.width = 1 + (int)(seed >> 7) % 210;
-                stage->view.height = (int)(seed >> 11) % 60;
-            }
-            if (stage->view.height > 0)
-                sx_screen_free(stage_draw(stage, SX_CHARSET_UTF8));
-        }
+        walk_requests(stage, &walk, 99 + i);
         stage_free(stage);
     }
 }

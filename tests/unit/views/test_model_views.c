@@ -1,6 +1,6 @@
 /* The screens of transformers, and what the workspace and the inspector say of models, on a session
  * made by hand. */
-#include "view_stage.h"
+#include "view_walks.h"
 
 static struct stage *protein_stage(const char *name, int width, int height)
 {
@@ -395,111 +395,61 @@ Test(model_views_request, workspace_opens_models)
 /* --- any size, any state ------------------------------------------------------------------------
  */
 
-static void draw_every_size(struct stage *stage)
-{
-    static const enum sx_depth depth[] = {SX_DEPTH_MONO, SX_DEPTH_TRUE};
-    struct sx_screen *screen[] = {sx_screen_new(200, 60, SX_CHARSET_UTF8, depth[0]),
-                                  sx_screen_new(200, 60, SX_CHARSET_UTF8, depth[1])};
-    for (int width = 1; width <= 200; width += width < 30 ? 1 : 17)
-        for (int height = 1; height <= 60; height += height < 12 ? 1 : 9)
-            for (int d = 0; d < 2; d++) {
-                struct sx_canvas whole = sx_canvas_of(screen[d]);
-                struct sx_canvas canvas =
-                    sx_canvas_sub(&whole, (struct sx_rect){0, 0, width, height});
-                stage->view.width = width;
-                stage->view.height = height;
-#ifdef COUNTS_ALLOCATIONS
-                const size_t before = allocations;
-#endif
-                stage->view.ops->draw(&stage->view, &stage->fake.session, &canvas);
-#ifdef COUNTS_ALLOCATIONS
-                cr_expect_eq(allocations, before, "%s allocates in draw at %dx%d",
-                             stage->view.ops->name, width, height);
-#endif
-            }
-    sx_screen_free(screen[0]);
-    sx_screen_free(screen[1]);
-}
-
 Test(model_views_draw, every_size_without_allocating)
 {
     for (size_t i = 0; i < NAMES; i++) {
         struct stage *stage = protein_stage(names[i], 120, 40);
         stage_need(stage);
-        draw_every_size(stage);
+        walk_sizes(stage);
         stage_ask(stage, "open", 0, NULL);
-        draw_every_size(stage);
+        walk_sizes(stage);
         stage_free(stage);
         stage = text_stage(names[i], 120, 40);
         stage_need(stage);
-        draw_every_size(stage);
+        walk_sizes(stage);
         stage_free(stage);
     }
 }
 
 Test(model_views_draw, empty_session)
 {
+    static const char *const requests[] = {"down", "up",   "left", "right",     "open",
+                                           "mark", "last", "pin",  "ask-input", "search-next"};
     for (size_t i = 0; i < NAMES; i++) {
-        static const char *const requests[] = {"down", "up",   "left", "right",     "open",
-                                               "mark", "last", "pin",  "ask-input", "search-next"};
         struct stage *stage = stage_new(names[i], 120, 40);
-        const struct sx_session full = stage->fake.session;
-        stage->fake.session = (struct sx_session){
-            .selection = {
-                .entry = SIZE_MAX, .family = SIZE_MAX, .training = SIZE_MAX, .model = SIZE_MAX}};
-        stage_need(stage);
-        expect_lines(stage, "");
-        sx_screen_free(stage_draw(stage, SX_CHARSET_UTF8));
-        for (size_t r = 0; r < sizeof requests / sizeof *requests; r++)
-            stage_ask(stage, requests[r], 0, "x");
-        struct sx_value *data = stage->view.ops->data(&stage->view, &stage->fake.session);
-        cr_expect_eq(sx_value_count(sx_value_get(data, "rows")), 0, "%s", names[i]);
-        sx_value_free(data);
-        stage->fake.session = full;
+        walk_empty(stage, requests, sizeof requests / sizeof *requests);
         stage_free(stage);
     }
 }
 
+static void change(struct stage *stage, uint32_t random, int round)
+{
+    struct sx_session *session = &stage->fake.session;
+    (void)round;
+    session->selection.token = (random >> 10) % 90;
+    session->selection.key = (random >> 12) % 90;
+    session->selection.layer = (random >> 14) % 9;
+    session->selection.head = (random >> 15) % 9;
+    session->attention.query = session->selection.token;
+    session->map.layer = session->selection.layer;
+    session->map.head = session->selection.head;
+    session->settings.lens_metric = (enum sx_lens_metric)((random >> 16) % SX_LENS_COUNT);
+    session->sequence.state = (enum sx_slot_state)((random >> 17) % 4);
+}
+
 Test(model_views_draw, random_requests)
 {
-    static const char *const words[] = {
+    static const char *const requests[] = {
         "down",      "up",         "left",     "right",      "page-down",      "page-up",
         "half-down", "first",      "last",     "open",       "back",           "mark",
         "zoom-in",   "zoom-out",   "key-next", "query-next", "query-previous", "scale",
         "pin",       "to-bos",     "metric",   "words",      "search-next",    "click",
         "drag",      "wheel-down", "again",    "mask-clear", "ask-position"};
-    enum { WORDS = sizeof words / sizeof *words };
-    uint32_t seed = 4321;
-
-    for (size_t i = 0; i < 2 * NAMES; i++) {
+    const struct walk walk = {requests, sizeof requests / sizeof *requests, "3 5", change};
+    for (uint32_t i = 0; i < 2 * NAMES; i++) {
         struct stage *stage =
             i < NAMES ? protein_stage(names[i], 120, 40) : text_stage(names[i - NAMES], 120, 40);
-        for (int round = 0; round < 1500; round++) {
-            struct sx_session *session = &stage->fake.session;
-            seed = seed * 1664525u + 1013904223u;
-            const struct sx_view_request request = {.name = words[(seed >> 8) % WORDS],
-                                                    .count = (seed >> 20) % 7,
-                                                    .text = "3 5",
-                                                    .x = (int)(seed >> 9) % 130,
-                                                    .y = (int)(seed >> 13) % 45};
-            stage_need(stage);
-            stage->view.ops->request(&stage->view, session, &request, &stage->emit);
-            if (round % 5 == 0) {
-                stage->view.width = 1 + (int)(seed >> 7) % 210;
-                stage->view.height = (int)(seed >> 11) % 60;
-            }
-            session->selection.token = (seed >> 10) % 90;
-            session->selection.key = (seed >> 12) % 90;
-            session->selection.layer = (seed >> 14) % 9;
-            session->selection.head = (seed >> 15) % 9;
-            session->attention.query = session->selection.token;
-            session->map.layer = session->selection.layer;
-            session->map.head = session->selection.head;
-            session->settings.lens_metric = (enum sx_lens_metric)((seed >> 16) % SX_LENS_COUNT);
-            session->sequence.state = (enum sx_slot_state)((seed >> 17) % 4);
-            if (stage->view.height > 0)
-                sx_screen_free(stage_draw(stage, SX_CHARSET_UTF8));
-        }
+        walk_requests(stage, &walk, 4321 + i);
         stage_free(stage);
     }
 }

@@ -1,5 +1,5 @@
 /* Every view on a session made by hand: what it draws, asks for, answers and gives as data. */
-#include "view_stage.h"
+#include "view_walks.h"
 
 #define GOLDEN_OF(view_name)                                                                       \
     Test(views_golden, view_name)                                                                  \
@@ -405,99 +405,53 @@ Test(views_request, gallery_scrolls_by_columns)
 
 static const char *const names[] = {"workspace", "features", "seeds",    "weights",
                                     "gallery",   "training", "inspector"};
+enum { NAMES = sizeof names / sizeof *names };
 
 Test(views_draw, every_size_without_allocating)
 {
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; i < NAMES; i++) {
         struct stage *stage = stage_new(names[i], 120, 40);
-        struct sx_screen *screen = sx_screen_new(200, 60, SX_CHARSET_UTF8, SX_DEPTH_TRUE);
         stage_need(stage);
-        for (int width = 1; width <= 200; width += width < 30 ? 1 : 17) {
-            for (int height = 1; height <= 60; height += height < 12 ? 1 : 9) {
-                struct sx_canvas whole = sx_canvas_of(screen);
-                struct sx_canvas canvas =
-                    sx_canvas_sub(&whole, (struct sx_rect){0, 0, width, height});
-                stage->view.width = width;
-                stage->view.height = height;
-                for (stage->view.focus = 0; stage->view.focus < stage->view.ops->n_panes;
-                     stage->view.focus++) {
-#ifdef COUNTS_ALLOCATIONS
-                    const size_t before = allocations;
-#endif
-                    stage->view.ops->draw(&stage->view, &stage->fake.session, &canvas);
-#ifdef COUNTS_ALLOCATIONS
-                    cr_expect_eq(allocations, before, "%s allocates in draw at %dx%d", names[i],
-                                 width, height);
-#endif
-                }
-            }
-        }
-        sx_screen_free(screen);
+        walk_sizes(stage);
         stage_free(stage);
     }
 }
 
-/* Nothing at all is there: no view may trip over it. */
 Test(views_draw, empty_session)
 {
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        static const char *const requests[] = {"down", "up",   "left", "right",  "open",
-                                               "sort", "mark", "last", "search", "search-next"};
+    static const char *const requests[] = {"down", "up",   "left", "right",  "open",
+                                           "sort", "mark", "last", "search", "search-next"};
+    for (size_t i = 0; i < NAMES; i++) {
         struct stage *stage = stage_new(names[i], 120, 40);
-        const struct sx_session full = stage->fake.session;
-        stage->fake.session =
-            (struct sx_session){.selection = {SIZE_MAX, SIZE_MAX, 0, 0, 0, 0, SIZE_MAX}};
-        stage_need(stage);
-        expect_lines(stage, "");
-        sx_screen_free(stage_draw(stage, SX_CHARSET_UTF8));
-        for (size_t r = 0; r < sizeof requests / sizeof *requests; r++)
-            stage_ask(stage, requests[r], 0, "x");
-        struct sx_value *data = stage->view.ops->data(&stage->view, &stage->fake.session);
-        cr_expect_eq(sx_value_count(sx_value_get(data, "rows")), 0, "%s", names[i]);
-        sx_value_free(data);
-        stage->fake.session = full;
+        walk_empty(stage, requests, sizeof requests / sizeof *requests);
         stage_free(stage);
     }
 }
 
-/* Any request in any order, at any size, with the session's slots in any state. */
+static void change(struct stage *stage, uint32_t random, int round)
+{
+    struct sx_session *session = &stage->fake.session;
+    (void)round;
+    session->selection.latent = (random >> 10) % FAKE_F;
+    session->selection.seed_index = (random >> 12) % FAKE_SEEDS;
+    session->rows.n = (random >> 14) % (FAKE_F + 1);
+    session->match.state = (enum sx_slot_state)((random >> 16) % 4);
+    session->card.state = (enum sx_slot_state)((random >> 18) % 4);
+}
+
 Test(views_draw, random_requests)
 {
-    static const char *const words[] = {
+    static const char *const requests[] = {
         "down",      "up",         "left",          "right",       "page-down",  "page-up",
         "half-down", "first",      "last",          "open",        "back",       "sort",
         "reverse",   "filter",     "search",        "mark",        "orphans",    "seed-next",
         "pair-next", "cut",        "counter",       "overlay",     "side",       "log-scale",
         "run-next",  "entry-next", "seed-previous", "refresh",     "focus-next", "click",
         "wheel-up",  "wheel-down", "drag",          "search-next", "marked-only"};
-    enum { WORDS = sizeof words / sizeof *words };
-    uint32_t seed = 12345;
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    const struct walk walk = {requests, sizeof requests / sizeof *requests, "a", change};
+    for (uint32_t i = 0; i < NAMES; i++) {
         struct stage *stage = stage_new(names[i], 120, 40);
-        for (int round = 0; round < 2000; round++) {
-            struct sx_session *session = &stage->fake.session;
-            seed = seed * 1664525u + 1013904223u;
-            const struct sx_view_request request = {.name = words[(seed >> 8) % WORDS],
-                                                    .count = (int)(seed >> 20) % 7,
-                                                    .text = "a",
-                                                    .x = (int)(seed >> 9) % 130,
-                                                    .y = (int)(seed >> 13) % 45};
-            stage_need(stage);
-            stage->view.ops->request(&stage->view, session, &request, &stage->emit);
-            if (round % 5 == 0) {
-                stage->view.width = 1 + (int)(seed >> 7) % 210;
-                stage->view.height = (int)(seed >> 11) % 60;
-                stage->view.focus %= stage->view.ops->n_panes;
-            }
-            session->selection.latent = (seed >> 10) % FAKE_F;
-            session->selection.seed_index = (seed >> 12) % FAKE_SEEDS;
-            session->rows.n = (seed >> 14) % (FAKE_F + 1);
-            session->match.state = (enum sx_slot_state)((seed >> 16) % 4);
-            session->card.state = (enum sx_slot_state)((seed >> 18) % 4);
-            if (stage->view.height > 0)
-                sx_screen_free(stage_draw(stage, SX_CHARSET_UTF8));
-        }
+        walk_requests(stage, &walk, 12345 + i);
         stage_free(stage);
     }
 }
@@ -505,7 +459,7 @@ Test(views_draw, random_requests)
 Test(views_data, rows)
 {
     static const size_t rows[] = {12, 24, 3, 3, 24, 40, 4};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; i < NAMES; i++) {
         struct stage *stage = stage_new(names[i], 120, 40);
         stage_need(stage);
         struct sx_value *data = stage->view.ops->data(&stage->view, &stage->fake.session);
