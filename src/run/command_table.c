@@ -131,7 +131,9 @@ static const struct sx_param card_params[] = {
 #define ROPE_PARAM                                                                                 \
     FLAG("rope-exact", "rotary frequencies by their formula, not as stored or rounded")
 #define RESULT_PARAMS                                                                              \
-    OPTION("out", SX_PARAM_PATH, "F.run.h5 or F.json: keep the answer and its command line"),      \
+    OPTION("out", SX_PARAM_PATH,                                                                   \
+           "F.run.h5 or F.json: keep the answer and its command line; the explorer shows "         \
+           "F.run.h5 again"),                                                                      \
         FORCE_PARAM
 #define FORCE_PARAM FLAG("force", "replace the file of --out when it is there")
 
