@@ -18,8 +18,10 @@ static double background(const struct sx_report_protein *protein)
     return (double)met / (double)n;
 }
 
+/* Of curve_at the n from `at` on. */
 static enum sx_status masked_at(struct sx_study *study, const struct sx_report_protein *protein,
-                                size_t n, struct sx_reading *out, struct sx_error *err)
+                                const uint32_t *at, size_t n, struct sx_reading *out,
+                                struct sx_error *err)
 {
     struct sx_sequence sequences[N_CURVE];
     float logits[N_CURVE * SX_ESM_VOCAB];
@@ -29,9 +31,9 @@ static enum sx_status masked_at(struct sx_study *study, const struct sx_report_p
     for (size_t i = 0; i < n; i++) {
         int32_t *own = ids + i * protein->n;
         for (size_t t = 0; t < protein->n; t++)
-            own[t] = t == curve_at[i] ? SX_ESM_MASK : protein->ids[t];
+            own[t] = t == at[i] ? SX_ESM_MASK : protein->ids[t];
         sequences[i] = (struct sx_sequence){
-            .ids = own, .n = protein->n, .embed_scale = NAN, .rows = &curve_at[i], .n_rows = 1};
+            .ids = own, .n = protein->n, .embed_scale = NAN, .rows = &at[i], .n_rows = 1};
     }
     const struct sx_pass pass = {.sequences = sequences, .n_sequences = n, .logits = logits};
     const enum sx_status status = sx_run_pass(study->runner, &pass, study->task, err);
@@ -51,7 +53,10 @@ enum sx_status sx_c1_measure(struct sx_study *study, const struct sx_sites *site
     size_t n_behind = 0;
     while (n < N_CURVE && curve_at[n] + 1 < protein->n)
         n++;
-    SX_TRY(masked_at(study, protein, n, reading, err));
+    const size_t most = protein->n < SX_REPORT_TOKENS ? SX_REPORT_TOKENS / protein->n : 1;
+    for (size_t i = 0; i < n; i += most)
+        SX_TRY(
+            masked_at(study, protein, curve_at + i, n - i < most ? n - i : most, reading + i, err));
     for (size_t i = 0; i < n; i++) {
         sx_study_add(study, "curve", 1, N_CURVE, 0, i, reading[i].p);
         if (curve_at[i] > NEAR) {
@@ -106,14 +111,9 @@ void sx_c1_conclude(struct sx_study *study, struct sx_report_claim *claim)
         "behind residue 5 mean P(M) is %.3f, and M makes up %.3f of the residues there.",
         100 * says.value, first.value, behind.value, share.value);
     claim->caveat = "High P(M) at residue 1 says nothing about how it comes about.";
-    if (grid) {
-        grid->row_title = "";
-        grid->column_title = "residue";
-        grid->row_labels = sx_arena_alloc(study->report->arena, sizeof *grid->row_labels);
-        grid->row_labels[0] = "P(M)";
-        grid->column_labels =
-            sx_arena_alloc(study->report->arena, N_CURVE * sizeof *grid->column_labels);
-        for (size_t i = 0; i < N_CURVE; i++)
-            grid->column_labels[i] = sx_report_text(study, "%u", (unsigned)curve_at[i]);
-    }
+    if (!grid)
+        return;
+    sx_one_row(study, grid, "P(M)", "residue");
+    for (size_t i = 0; i < N_CURVE; i++)
+        grid->column_labels[i] = sx_report_text(study, "%u", (unsigned)curve_at[i]);
 }

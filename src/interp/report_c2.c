@@ -194,11 +194,7 @@ static void reference_grid(struct sx_study *study, struct sx_report_claim *claim
         study, claim, "reference", "What all heads bring from BOS towards each residue", "logits");
     if (!grid)
         return;
-    grid->row_title = "";
-    grid->column_title = "residue";
-    grid->row_labels = sx_arena_alloc(study->report->arena, sizeof *grid->row_labels);
-    grid->row_labels[0] = "BOS";
-    grid->column_labels = sx_arena_alloc(study->report->arena, 20 * sizeof *grid->column_labels);
+    sx_one_row(study, grid, "BOS", "residue");
     for (size_t i = 0; i < 20; i++)
         grid->column_labels[i] = sx_report_text(study, "%c", residues[i]);
 }

@@ -139,12 +139,7 @@ static void label_writers(struct sx_study *study, struct sx_report_grid *grid, b
 {
     if (!grid)
         return;
-    grid->row_title = "";
-    grid->column_title = "written by";
-    grid->row_labels = sx_arena_alloc(study->report->arena, sizeof *grid->row_labels);
-    grid->row_labels[0] = "change";
-    grid->column_labels =
-        sx_arena_alloc(study->report->arena, (grid->columns + 1) * sizeof *grid->column_labels);
+    sx_one_row(study, grid, "change", "written by");
     for (size_t i = 0; i < grid->columns; i++)
         grid->column_labels[i] =
             weights && i == 0 ? "weights" : sx_report_text(study, "L%zu", weights ? i - 1 : i);

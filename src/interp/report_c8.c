@@ -118,6 +118,20 @@ static struct sx_interval best_of(struct sx_study *study, const char *kind, size
     return sx_study_ratio(study, part_key(study, kind, *best), "q_rotated");
 }
 
+static const char *head_name(struct sx_study *study, size_t i)
+{
+    const struct sx_report_head *head = &study->report->heads[i];
+    return sx_report_text(study, "L%u.H%u", (unsigned)head->layer, (unsigned)head->head);
+}
+
+/* Of a query: what one layer wrote, before it the weights alone, behind the last its rotation. */
+static const char *part_name(struct sx_study *study, size_t i)
+{
+    return i == 0                      ? "weights"
+           : i < study->info->n_layers ? sx_report_text(study, "L%zu", i - 1)
+                                       : "rotation";
+}
+
 static void grids(struct sx_study *study, struct sx_report_claim *claim)
 {
     static const struct {
@@ -134,22 +148,11 @@ static void grids(struct sx_study *study, struct sx_report_claim *claim)
             sx_claim_grid(study, claim, parts[i].key, parts[i].title, "logits");
         if (!grid)
             continue;
-        grid->row_title = "";
-        grid->column_title = parts[i].column;
-        grid->row_labels = sx_arena_alloc(study->report->arena, sizeof *grid->row_labels);
-        grid->row_labels[0] = "M's logit";
-        grid->column_labels =
-            sx_arena_alloc(study->report->arena, (grid->columns + 1) * sizeof *grid->column_labels);
-        for (size_t c = 0; c < grid->columns; c++) {
-            const struct sx_report_head *head = &study->report->heads[c];
-            grid->column_labels[c] =
-                i == 0
-                    ? sx_report_text(study, "L%u.H%u", (unsigned)head->layer, (unsigned)head->head)
-                : i == 1                ? sx_report_text(study, "b%zu", c)
-                : c == 0                ? "weights"
-                : c + 1 < grid->columns ? sx_report_text(study, "L%zu", c - 1)
-                                        : "rotation";
-        }
+        sx_one_row(study, grid, "M's logit", parts[i].column);
+        for (size_t c = 0; c < grid->columns; c++)
+            grid->column_labels[c] = i == 0   ? head_name(study, c)
+                                     : i == 1 ? sx_report_text(study, "b%zu", c)
+                                              : part_name(study, c);
     }
 }
 
@@ -179,19 +182,14 @@ void sx_c8_conclude(struct sx_study *study, struct sx_report_claim *claim)
     sx_claim_number(claim, "joint", "recovered by all three together", "", joint);
     sx_claim_number(claim, "joint_logits", "brought by all three together", "logits", brought);
     sx_claim_number(claim, "best_head",
-                    sx_report_text(study, "best single head (L%u.H%u) of that",
-                                   (unsigned)study->report->heads[head].layer,
-                                   (unsigned)study->report->heads[head].head),
+                    sx_report_text(study, "best single head (%s) of that", head_name(study, head)),
                     "", best[0]);
     sx_claim_number(claim, "best_band",
                     sx_report_text(study, "best single band (b%zu) of that", band), "", best[1]);
-    sx_claim_number(claim, "best_part",
-                    sx_report_text(study, "best single part of the query (%s) of that",
-                                   part == 0 ? "weights"
-                                   : part <= (size_t)study->info->n_layers - 1
-                                       ? sx_report_text(study, "L%zu", part - 1)
-                                       : "rotation"),
-                    "", best[2]);
+    sx_claim_number(
+        claim, "best_part",
+        sx_report_text(study, "best single part of the query (%s) of that", part_name(study, part)),
+        "", best[2]);
     sx_claim_condition(claim, "the best single head brings less than 0.8 of what all three bring",
                        best[0], false, 0.8);
     sx_claim_condition(claim, "the best single band brings less than 0.8", best[1], false, 0.8);

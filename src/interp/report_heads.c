@@ -131,6 +131,16 @@ void sx_layer_head_labels(struct sx_study *study, struct sx_report_grid *grid)
     grid->column_labels = sx_report_labels(study, "H", grid->columns);
 }
 
+void sx_one_row(struct sx_study *study, struct sx_report_grid *grid, const char *row,
+                const char *columns)
+{
+    grid->row_title = "";
+    grid->column_title = columns;
+    grid->row_labels = sx_report_words(study, &row, 1);
+    grid->column_labels =
+        sx_arena_alloc(study->report->arena, (grid->columns + 1) * sizeof *grid->column_labels);
+}
+
 /* --- finding ------------------------------------------------------------------------------------
  */
 

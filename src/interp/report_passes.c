@@ -7,8 +7,6 @@
 #include "sextant/base/alloc.h"
 #include "sextant/model/tokenizer.h"
 
-enum { BATCH_TOKENS = 4096, BATCH_SEQUENCES = 64 };
-
 /* --- what is read -------------------------------------------------------------------------------
  */
 
@@ -282,9 +280,9 @@ void sx_probe_move_query(struct sx_probes *probes, size_t probe, const struct sx
  */
 
 struct batch {
-    struct sx_sequence sequences[BATCH_SEQUENCES];
-    struct sx_probe *probe[BATCH_SEQUENCES];
-    struct sx_capture captures[BATCH_SEQUENCES];
+    struct sx_sequence sequences[SX_REPORT_SEQUENCES];
+    struct sx_probe *probe[SX_REPORT_SEQUENCES];
+    struct sx_capture captures[SX_REPORT_SEQUENCES];
     size_t n, tokens;
     struct sx_intervention *interventions;
     size_t n_interventions, interventions_room;
@@ -345,7 +343,7 @@ static void batch_take(struct sx_study *study, struct batch *batch, struct sx_pr
 
 static enum sx_status batch_run(struct sx_study *study, struct batch *batch, struct sx_error *err)
 {
-    float logits[BATCH_SEQUENCES * SX_ESM_VOCAB];
+    float logits[SX_REPORT_SEQUENCES * SX_ESM_VOCAB];
     const struct sx_pass pass = {.sequences = batch->sequences,
                                  .n_sequences = batch->n,
                                  .hooks = {.captures = batch->captures,
@@ -377,8 +375,8 @@ enum sx_status sx_probes_run(struct sx_study *study, struct sx_probes *probes, s
                 continue;
             probe->attention = sx_arena_alloc(probes->arena, layers * (size_t)study->info->n_heads *
                                                                  sizeof *probe->attention);
-            if (batch->n == BATCH_SEQUENCES ||
-                (batch->n && batch->tokens + probe->site->n > BATCH_TOKENS))
+            if (batch->n == SX_REPORT_SEQUENCES ||
+                (batch->n && batch->tokens + probe->site->n > SX_REPORT_TOKENS))
                 status = batch_run(study, batch, err);
             if (status == SX_OK)
                 batch_take(study, batch, probe, from);

@@ -178,6 +178,9 @@ double sx_attention_to_bos(const struct sx_study *study, const float *attention,
 const char **sx_report_labels(struct sx_study *study, const char *letter, size_t n);
 const char **sx_report_words(struct sx_study *study, const char *const *words, size_t n);
 void sx_layer_head_labels(struct sx_study *study, struct sx_report_grid *grid);
+/* A grid of one row; its column labels are made for the caller to fill. */
+void sx_one_row(struct sx_study *study, struct sx_report_grid *grid, const char *row,
+                const char *columns);
 
 /* --- claims: per protein, and what all come to --------------------------------------------------
  */

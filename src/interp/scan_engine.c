@@ -222,6 +222,36 @@ static void add_cell(struct batch *b, const struct sx_scan_cell *cell, size_t se
     }
 }
 
+/* Of the first n sequences. */
+static enum sx_status pass_batch(struct sx_runner *runner, const struct batch *b, size_t n,
+                                 struct sx_task *task, struct sx_error *err)
+{
+    const struct sx_pass pass = {.sequences = b->sequences,
+                                 .n_sequences = n,
+                                 .hooks = {.interventions = b->interventions,
+                                           .n_interventions = b->n_interventions,
+                                           .positions = b->positions,
+                                           .n_positions = b->n_positions},
+                                 .logits = b->logits};
+    return sx_run_pass(runner, &pass, task, err);
+}
+
+static enum sx_status batch_room(struct batch *b, const struct sx_model_info *info, size_t n,
+                                 struct sx_error *err)
+{
+    b->logits = sx_alloc_big(n, (size_t)info->vocab * sizeof *b->logits);
+    return b->logits ? SX_OK
+                     : sx_fail(err, SX_ERR_NOMEM, "%s: no memory for the logits of %zu runs",
+                               info->path, n);
+}
+
+static void batch_release(struct batch *b)
+{
+    sx_free(b->interventions);
+    sx_free(b->positions);
+    sx_free(b->logits);
+}
+
 static enum sx_status run_batch(struct scan *s, struct batch *b, size_t layer, size_t n,
                                 struct sx_error *err)
 {
@@ -238,14 +268,7 @@ static enum sx_status run_batch(struct scan *s, struct batch *b, size_t layer, s
         b->sequences[i].resid = queue->resid;
         add_cell(b, &s->cells[cells[i]], i);
     }
-    const struct sx_pass pass = {.sequences = b->sequences,
-                                 .n_sequences = n,
-                                 .hooks = {.interventions = b->interventions,
-                                           .n_interventions = b->n_interventions,
-                                           .positions = b->positions,
-                                           .n_positions = b->n_positions},
-                                 .logits = b->logits};
-    SX_TRY(sx_run_pass(s->runner, &pass, s->task, err));
+    SX_TRY(pass_batch(s->runner, b, n, s->task, err));
     for (size_t i = 0; i < n; i++) {
         values[i] = sx_metric_value(s->metric, b->logits + i * V, V);
         if (s->value)
@@ -265,8 +288,8 @@ static enum sx_status run_batches(struct scan *s, struct sx_error *err)
         const size_t batch = s->queues[s->layers[i]].batch;
         most = batch > most ? batch : most;
     }
-    struct batch b = {.logits = sx_xcalloc(most, (size_t)s->info->vocab * sizeof(float))};
-    enum sx_status status = SX_OK;
+    struct batch b = {.n_interventions = 0};
+    enum sx_status status = batch_room(&b, s->info, most, err);
     while (status == SX_OK && s->n_done < s->n_cells)
         for (size_t i = s->n_layers; status == SX_OK && i-- > 0;) {
             struct queue *queue = &s->queues[s->layers[i]];
@@ -275,9 +298,7 @@ static enum sx_status run_batches(struct scan *s, struct sx_error *err)
             if (n)
                 status = run_batch(s, &b, s->layers[i], n, err);
         }
-    sx_free(b.interventions);
-    sx_free(b.positions);
-    sx_free(b.logits);
+    batch_release(&b);
     return status;
 }
 
@@ -409,14 +430,7 @@ static enum sx_status run_trials(struct trying *p, size_t first, size_t n, struc
                                         .n_positions = trial->n_positions},
                  i);
     }
-    const struct sx_pass pass = {.sequences = b->sequences,
-                                 .n_sequences = n,
-                                 .hooks = {.interventions = b->interventions,
-                                           .n_interventions = b->n_interventions,
-                                           .positions = b->positions,
-                                           .n_positions = b->n_positions},
-                                 .logits = b->logits};
-    return sx_run_pass(p->runner, &pass, task, err);
+    return pass_batch(p->runner, b, n, task, err);
 }
 
 enum sx_status sx_trials_run(struct sx_runner *runner, const struct sx_trial *trials, size_t n,
@@ -427,8 +441,7 @@ enum sx_status sx_trials_run(struct sx_runner *runner, const struct sx_trial *tr
     struct trying *p = sx_xcalloc(1, sizeof *p);
     *p = (struct trying){
         .runner = runner, .info = info, .trials = trials, .limits = limits_or_default(limits)};
-    p->batch.logits = sx_xcalloc(MAX_BATCH, (size_t)info->vocab * sizeof(float));
-    enum sx_status status = SX_OK;
+    enum sx_status status = batch_room(&p->batch, info, n < MAX_BATCH ? n : MAX_BATCH, err);
     for (size_t first = 0, count = 0; status == SX_OK && first < n; first += count) {
         status = cut_batch(p, first, n, &count, err);
         if (status == SX_OK)
@@ -438,9 +451,7 @@ enum sx_status sx_trials_run(struct sx_runner *runner, const struct sx_trial *tr
         if (status == SX_OK)
             status = sx_task_step(task, first + count, n);
     }
-    sx_free(p->batch.interventions);
-    sx_free(p->batch.positions);
-    sx_free(p->batch.logits);
+    batch_release(&p->batch);
     sx_free(p);
     return status;
 }

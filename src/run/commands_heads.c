@@ -202,7 +202,9 @@ static enum sx_status describe_profile(const struct heads *h, struct sx_value *d
     const size_t B = (size_t)h->info->n_bands;
     if (h->info->family != SX_MODEL_ESM2 || !h->info->token_dropout || n == 0)
         return SX_OK;
-    double *profile = sx_xcalloc(h->H * B * n, sizeof *profile);
+    double *profile = sx_alloc_big(h->H * B, n * sizeof *profile);
+    if (!profile)
+        return sx_fail(err, SX_ERR_NOMEM, "heads: no memory for a profile of %zu positions", n);
     const enum sx_status status = sx_position_profile(h->model, 1, n, 0, profile, err);
     struct sx_value *map = sx_value_map();
     sx_document_int(map, "first", 1);

@@ -79,9 +79,9 @@ static enum sx_status must_fit(struct report_job *r, struct sx_error *err)
     /* A pass of several sequences; residual streams, values and attention of four sites. */
     const uint64_t kept =
         4 * info->n_layers * longest * (2 * info->d_model + info->n_heads) * sizeof(float);
-    size_t lengths[64];
+    size_t lengths[SX_REPORT_SEQUENCES];
     size_t n = 0;
-    for (; n < 64 && (n == 0 || (n + 1) * longest <= 4096); n++)
+    for (; n < SX_REPORT_SEQUENCES && (n == 0 || (n + 1) * longest <= SX_REPORT_TOKENS); n++)
         lengths[n] = longest;
     return sx_model_must_fit(r->job->args, r->model, lengths, n, kept,
                              "lower --max-length, or raise --max-memory", err);

@@ -106,6 +106,9 @@ struct sx_report_input {
     uint64_t seed;
 };
 
+/* A pass takes one sequence, or so many at most that have no more tokens together. */
+enum { SX_REPORT_SEQUENCES = 64, SX_REPORT_TOKENS = 4096 };
+
 /* Fills *out; release it, also after a failure. SX_ERR_UNSUPPORTED: not an ESM-2 model with a head;
  * SX_ERR_USAGE: fewer than 3 proteins, or shorter than 24 residues. Same input, same bits (on the
  * same processor). Memory: residual streams of four passes. */

@@ -220,6 +220,24 @@ static enum sx_status grids(const void *with, struct sx_error *err)
     return status;
 }
 
+static void look(void *context, size_t index, const float *logits)
+{
+    float *sum = context;
+    sum[index] = logits[0];
+}
+
+static enum sx_status trials(const void *with, struct sx_error *err)
+{
+    const struct fixture *f = with;
+    struct sx_runner *runner = sx_runner_new(f->model, 1);
+    const struct sx_trial two[] = {{.sequence = sequence, .token = 1},
+                                   {.sequence = sequence, .token = 2}};
+    float seen[2];
+    const enum sx_status status = sx_trials_run(runner, two, 2, NULL, look, seen, NULL, err);
+    sx_runner_free(runner);
+    return status;
+}
+
 static enum sx_status report(const void *with, struct sx_error *err)
 {
     enum { PROTEINS = 3, TOKENS = 28 };
@@ -249,5 +267,6 @@ Test(interp_memory, every_measurement_answers)
     cr_expect_gt(failures(bands), 10);
     cr_expect_gt(failures(lens), 2);
     cr_expect_gt(failures(grids), 5);
+    cr_expect_gt(failures(trials), 1);
     cr_expect_gt(failures(report), 20);
 }

@@ -91,6 +91,18 @@ static struct sx_study study_of(struct made *m, struct sx_report *report)
         .runner = m->f.runner, .info = m->f.info, .input = &m->input, .report = report};
 }
 
+static void study_end(struct sx_study *study)
+{
+    for (size_t i = 0; i < study->n_series; i++)
+        sx_free(study->series[i].value);
+    for (size_t i = 0; i < study->n_sums; i++) {
+        sx_free(study->sums[i].sum);
+        sx_free(study->sums[i].count);
+    }
+    sx_free(study->series);
+    sx_free(study->sums);
+}
+
 Test(report, a_query_is_the_sum_of_what_the_layers_wrote)
 {
     struct made m;
@@ -202,6 +214,36 @@ Test(report, reading_of_logits)
     cr_assert_eq(r.top, SX_ESM_M);
 }
 
+/* Longer proteins than fit together into one pass. */
+Test(report, the_curve_is_that_of_single_masks)
+{
+    enum { LONG = 700, AT = 16 };
+    static const uint32_t at[AT] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64};
+    struct made m;
+    struct sx_report report = {0};
+    int32_t ids[LONG];
+    make(&m);
+    struct sx_study study = study_of(&m, &report);
+    fixture_ids(&m.f, ids, LONG, 8);
+    ids[LONG / 3 + 1] = SX_ESM_FIRST_RESIDUE;
+    const struct sx_report_protein protein = {.id = "p", .ids = ids, .n = LONG};
+    const struct sx_sites sites = {.first.protein = &protein};
+    CHECK_OK(sx_c1_measure(&study, &sites, err));
+    for (size_t i = 0; i < AT; i++) {
+        struct sx_reading alone;
+        const int32_t was = ids[at[i]];
+        ids[at[i]] = SX_ESM_MASK;
+        float *logits = fixture_logits(&m.f, ids, LONG, NULL);
+        sx_reading_of(logits + at[i] * SX_ESM_VOCAB, &alone);
+        CHECK_CLOSE(sx_study_sum_mean(&study, "curve", 0, i), alone.p, 1e-6);
+        sx_free(logits);
+        ids[at[i]] = was;
+    }
+    study_end(&study);
+    sx_report_release(&report);
+    fixture_close(&m.f);
+}
+
 /* --- what each claim makes of its measurements --------------------------------------------------
  */
 
@@ -229,9 +271,7 @@ static enum sx_verdict concluded(struct made *m, int claim,
     conclude(&study, c);
     sx_claim_decide(c);
     const enum sx_verdict verdict = c->verdict;
-    for (size_t i = 0; i < study.n_series; i++)
-        sx_free(study.series[i].value);
-    sx_free(study.series);
+    study_end(&study);
     sx_report_release(&report);
     return verdict;
 }
