@@ -126,7 +126,7 @@ enum list_column { LIST_NAME, LIST_SEEDS, LIST_FLAG, LIST_COLUMNS };
 
 static const struct sx_view_column list_columns[LIST_COLUMNS] = {
     [LIST_NAME] = {"family", {.title = "family", .width = 20, .weight = 1}},
-    [LIST_SEEDS] = {"seeds", {.title = "seeds", .width = 8}},
+    [LIST_SEEDS] = {"seeds", {.title = "seeds", .width = 9}},
     [LIST_FLAG] = {"warnings", {.title = "", .width = 1}},
 };
 
@@ -151,6 +151,13 @@ static void seeds_text(char *out, size_t size, const struct sx_session *session,
 }
 
 /* "esm2-mini  6L 128d 8h"; the family in the column of the seeds. */
+static const char *clean(char *buf, size_t size, const struct sx_value *text)
+{
+    const char *from = sx_value_string_or(text, "");
+    sx_text_clean(buf, size, from, strlen(from));
+    return buf;
+}
+
 static void model_cell(const struct sx_entry *entry, int column, int name_width,
                        struct sx_table_cell *out)
 {
@@ -193,6 +200,10 @@ static void list_cell(const void *ctx, size_t row, int column, struct sx_table_c
             sx_cell_text(
                 out, SX_STYLE_TEXT,
                 sx_middle_cut(out->buffer, sizeof out->buffer, entry->label, list->name_width));
+        else if (column == LIST_SEEDS && entry->run)
+            sx_cell_text(
+                out, SX_STYLE_LABEL,
+                clean(out->buffer, sizeof out->buffer, sx_value_get(entry->run, "command")));
         else if (column == LIST_FLAG && entry->kind == SX_ENTRY_PROBLEM)
             sx_cell_text(out, SX_STYLE_BAD, "!");
         return;
@@ -630,13 +641,6 @@ static void draw_model(struct sx_canvas *body, const struct sx_entry *entry)
                entry->model.family == SX_MODEL_ESM2
                    ? " opens it: mask residues, see what is predicted"
                    : " opens it: type a prompt, see what is predicted");
-}
-
-static const char *clean(char *buf, size_t size, const struct sx_value *text)
-{
-    const char *from = sx_value_string_or(text, "");
-    sx_text_clean(buf, size, from, strlen(from));
-    return buf;
 }
 
 /* "attn            F32 2×2×6×6" */
