@@ -2,8 +2,15 @@
 #include <criterion/criterion.h>
 
 #include "memory_runs_out.h"
-#include "session_stage.h"
+#include "sae_files.h"
 #include "sextant/io/h5.h"
+#include "sextant/run/command.h"
+#include "tiny_models.h"
+
+/* No session: its threads might hold locks while children are made. */
+struct place {
+    char *folder, *model, *file;
+};
 
 static enum sx_status run_line(const char *line, struct sx_error *err)
 {
@@ -21,14 +28,14 @@ static enum sx_status keep_run(const void *with, struct sx_error *err)
 {
     static const char *const parts[] = {"resid.pre", "logits", "ids",        "positions",
                                         "layers",    "tokens", "token_texts"};
-    const struct stage *s = with;
+    const struct place *at = with;
     char *line = sx_xasprintf("run %s --seq '<mask>KTV' --capture resid.pre,logits --layers 1 "
                               "--tokens 1 --out %s --force",
-                              s->model, s->file);
+                              at->model, at->file);
     struct sx_h5 *h5 = NULL;
     enum sx_status status = run_line(line, err);
     if (status == SX_OK)
-        status = sx_h5_open(s->file, &h5, err);
+        status = sx_h5_open(at->file, &h5, err);
     for (size_t i = 0; i < sizeof parts / sizeof *parts && status == SX_OK; i++)
         if (sx_h5_kind(h5, parts[i]) != SX_H5_DATASET)
             status = sx_fail(err, SX_ERR_FORMAT, "a file without %s", parts[i]);
@@ -39,8 +46,8 @@ static enum sx_status keep_run(const void *with, struct sx_error *err)
 
 static enum sx_status heads(const void *with, struct sx_error *err)
 {
-    const struct stage *s = with;
-    char *line = sx_xasprintf("heads %s --seq '<mask>KTV'", s->model);
+    const struct place *at = with;
+    char *line = sx_xasprintf("heads %s --seq '<mask>KTV'", at->model);
     const enum sx_status status = run_line(line, err);
     sx_free(line);
     return status;
@@ -48,10 +55,15 @@ static enum sx_status heads(const void *with, struct sx_error *err)
 
 Test(run_memory, every_failed_allocation_is_an_answer)
 {
-    struct stage s = stage_start();
-    s.model = stage_model(&s, "m", tiny_esm2_shape, &(struct tiny_options){.dtype = SX_DTYPE_BF16});
-    s.file = sx_xasprintf("%s/f.run.h5", s.folder);
-    cr_expect_gt(memory_runs_out(keep_run, &s), 40);
-    cr_expect_gt(memory_runs_out(heads, &s), 40);
-    stage_free(&s);
+    struct place at = {.folder = sae_folder()};
+    struct tiny_model tiny = tiny_golden(tiny_esm2_shape);
+    at.model = sx_xasprintf("%s/m", at.folder);
+    at.file = sx_xasprintf("%s/f.run.h5", at.folder);
+    tiny_write(&tiny, at.model, &(struct tiny_options){.dtype = SX_DTYPE_BF16});
+    tiny_release(&tiny);
+    cr_expect_gt(memory_runs_out(keep_run, &at), 40);
+    cr_expect_gt(memory_runs_out(heads, &at), 40);
+    sae_remove(at.folder);
+    sx_free(at.model);
+    sx_free(at.file);
 }
