@@ -150,4 +150,10 @@ static inline void golden_sizes(struct stage *stage, const char *name)
     stage_golden(stage, name, 20, 5);
 }
 
+static inline void golden_sizes_and_wide(struct stage *stage, const char *name)
+{
+    golden_sizes(stage, name);
+    stage_golden(stage, name, 200, 50);
+}
+
 #endif

@@ -48,23 +48,28 @@ static inline void walk_sizes(struct stage *stage)
     sx_screen_free(screens[1]);
 }
 
-/* Nothing at all is there: no view may trip over it, or ask for anything. */
-static inline void walk_empty(struct stage *stage, const char *const *requests, size_t n)
+/* Nothing at all is there: no view of these may trip over it, or ask for anything. */
+static inline void walk_empty(const char *const *names, size_t n_names, const char *const *requests,
+                              size_t n_requests)
 {
-    const struct sx_view_ops *ops = stage->view.ops;
-    const struct sx_session full = stage->fake.session;
-    stage->fake.session = (struct sx_session){
-        .selection = {
-            .entry = SIZE_MAX, .family = SIZE_MAX, .training = SIZE_MAX, .model = SIZE_MAX}};
-    stage_need(stage);
-    expect_lines(stage, "");
-    sx_screen_free(stage_draw(stage, SX_CHARSET_UTF8));
-    for (size_t i = 0; i < n; i++)
-        stage_ask(stage, requests[i], 0, "x");
-    struct sx_value *data = ops->data(&stage->view, &stage->fake.session);
-    cr_expect_eq(sx_value_count(sx_value_get(data, "rows")), 0, "%s", ops->name);
-    sx_value_free(data);
-    stage->fake.session = full;
+    for (size_t i = 0; i < n_names; i++) {
+        struct stage *stage = stage_new(names[i], 120, 40);
+        struct sx_session *session = &stage->fake.session;
+        const struct sx_session full = *session;
+        *session = (struct sx_session){
+            .selection = {
+                .entry = SIZE_MAX, .family = SIZE_MAX, .training = SIZE_MAX, .model = SIZE_MAX}};
+        stage_need(stage);
+        expect_lines(stage, "");
+        sx_screen_free(stage_draw(stage, SX_CHARSET_UTF8));
+        for (size_t r = 0; r < n_requests; r++)
+            stage_ask(stage, requests[r], 0, "x");
+        struct sx_value *data = stage->view.ops->data(&stage->view, session);
+        cr_expect_eq(sx_value_count(sx_value_get(data, "rows")), 0, "%s", names[i]);
+        sx_value_free(data);
+        *session = full;
+        stage_free(stage);
+    }
 }
 
 struct walk {

@@ -39,18 +39,12 @@ static void press(struct stage *stage, const char *name)
 /* --- goldens ------------------------------------------------------------------------------------
  */
 
-static void all_sizes(struct stage *stage, const char *name)
-{
-    golden_sizes(stage, name);
-    stage_golden(stage, name, 200, 50);
-}
-
 Test(band_views_golden, bands)
 {
     struct stage *stage = protein_stage("bands", 120, 40);
     stage_need(stage);
     expect_lines(stage, "");
-    all_sizes(stage, "bands");
+    golden_sizes_and_wide(stage, "bands");
     press(stage, "term-coupling");
     press(stage, "sort");
     stage_golden(stage, "bands-coupling", 80, 24);
@@ -90,7 +84,7 @@ Test(band_views_golden, head)
     struct stage *stage = protein_stage("head", 120, 40);
     stage_need(stage);
     expect_lines(stage, "");
-    all_sizes(stage, "head");
+    golden_sizes_and_wide(stage, "head");
     stage->fake.session.settings.bands_removed = 5;
     fake_head(&stage->fake, &store);
     press(stage, "centre");

@@ -24,12 +24,6 @@ static struct stage *text_stage(const char *name, int width, int height)
     return stage;
 }
 
-static void all_sizes(struct stage *stage, const char *name)
-{
-    golden_sizes(stage, name);
-    stage_golden(stage, name, 200, 50);
-}
-
 /* --- circuit ------------------------------------------------------------------------------------
  */
 
@@ -38,7 +32,7 @@ Test(circuit_views_golden, circuit)
     struct stage *stage = protein_stage("circuit", 120, 40);
     stage_need(stage);
     expect_lines(stage, "");
-    all_sizes(stage, "circuit");
+    golden_sizes_and_wide(stage, "circuit");
     stage->view.focus = 1;
     stage_golden(stage, "circuit-parts", 80, 24);
     stage_ask(stage, "order", 0, NULL);
@@ -63,7 +57,7 @@ Test(circuit_views_golden, patching)
 
     stage_need(stage);
     expect_lines(stage, "");
-    all_sizes(stage, "patching");
+    golden_sizes_and_wide(stage, "patching");
     stage_ask(stage, "fit", 0, NULL);
     stage_golden(stage, "patching-fit", 80, 24);
     fake_scan(&circuits, session, SX_GRID_LAYER_HEAD, true, 20);
@@ -92,7 +86,7 @@ Test(circuit_views_golden, nterm)
 
     stage_need(stage);
     expect_lines(stage, "");
-    all_sizes(stage, "nterm");
+    golden_sizes_and_wide(stage, "nterm");
     const struct sx_nterm_summary all = stage->fake.session.nterm.result.summary;
     stage->fake.session.nterm.result.summary.n_pairs = 0;
     stage->fake.session.nterm.result.summary.p_value = NAN;
@@ -442,11 +436,7 @@ Test(circuit_views_draw, empty_session)
     static const char *const requests[] = {"down", "left",  "open",  "last",       "order",
                                            "side", "class", "again", "embeddings", "grid",
                                            "how",  "back",  "pin",   "search"};
-    for (size_t i = 0; i < NAMES; i++) {
-        struct stage *stage = stage_new(names[i], 120, 40);
-        walk_empty(stage, requests, sizeof requests / sizeof *requests);
-        stage_free(stage);
-    }
+    walk_empty(names, NAMES, requests, sizeof requests / sizeof *requests);
 }
 
 static void change(struct stage *stage, uint32_t random, int round)

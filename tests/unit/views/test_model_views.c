@@ -415,11 +415,7 @@ Test(model_views_draw, empty_session)
 {
     static const char *const requests[] = {"down", "up",   "left", "right",     "open",
                                            "mark", "last", "pin",  "ask-input", "search-next"};
-    for (size_t i = 0; i < NAMES; i++) {
-        struct stage *stage = stage_new(names[i], 120, 40);
-        walk_empty(stage, requests, sizeof requests / sizeof *requests);
-        stage_free(stage);
-    }
+    walk_empty(names, NAMES, requests, sizeof requests / sizeof *requests);
 }
 
 static void change(struct stage *stage, uint32_t random, int round)
