@@ -637,10 +637,12 @@ static struct sx_heatmap parts_map(struct parts_ctx *ctx, int width)
 static void parts_title(char *out, size_t size, const struct circuit_state *state,
                         const struct sx_session *session)
 {
+    const struct sx_composition_result *r = &session->composition.result;
+    const bool kept = sx_is_answer(session);
     char query[SX_POSITION_TEXT], key[SX_POSITION_TEXT];
 
-    sx_position_text(query, session, sx_selected_token(session));
-    sx_position_text(key, session, sx_selected_key(session));
+    sx_position_text(query, session, kept ? r->query : sx_selected_token(session));
+    sx_position_text(key, session, kept ? r->key : sx_selected_key(session));
     if (state->side == SX_OF_QUERY)
         snprintf(out, size, "query of L%zu.H%zu at %s · key %s", layer_of(session),
                  head_of(session), query, key);

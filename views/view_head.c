@@ -50,6 +50,11 @@ static size_t head_at(const struct sx_session *session)
     return at < n ? at : n > 0 ? n - 1 : 0;
 }
 
+static size_t query_at(const struct sx_session *session)
+{
+    return sx_is_answer(session) ? session->head.result.query : sx_selected_token(session);
+}
+
 /* With the rest that is not rotated. */
 static size_t bands_of(const struct sx_session *session)
 {
@@ -78,7 +83,7 @@ static bool asked_alike(const struct sx_session *session)
 
     return sx_is_answer(session) ||
            (r->layer == layer_at(session) && r->head == head_at(session) &&
-            r->query == sx_selected_token(session) && r->removed == removed_of(session));
+            r->query == query_at(session) && r->removed == removed_of(session));
 }
 
 static bool head_current(const struct sx_session *session)
@@ -269,7 +274,7 @@ static void draw_tokens(struct sx_canvas *cv, int y, const struct map_ctx *ctx,
             sx_put_right(cv, cell.x, y, cell.w - (cell.w > 2), SX_STYLE_TEXT, text);
         if (key == key_at(ctx->session))
             sx_overlay(cv, cell, SX_STYLE_CURSOR_BLUR);
-        else if (key == sx_selected_token(ctx->session))
+        else if (key == query_at(ctx->session))
             sx_overlay(cv, cell, SX_STYLE_SELECTED);
     }
 }
@@ -456,7 +461,7 @@ static void panes_of(const struct sx_view *view, const struct sx_session *sessio
 
 static void head_title(const struct sx_session *session, char *buf, size_t size)
 {
-    const size_t token = sx_selected_token(session);
+    const size_t token = query_at(session);
     char here[SX_POSITION_TEXT];
 
     snprintf(buf, size, "L%zu H%zu: band × key · query %s%s", layer_at(session), head_at(session),

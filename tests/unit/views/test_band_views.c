@@ -209,6 +209,39 @@ Test(band_views_need, what_cannot_be_asked_is_not)
     stage_free(stage);
 }
 
+Test(band_views_need, a_stored_answer_is_all_there_is)
+{
+    static char path[] = "runs/kept.run.h5", line[] = "sextant bands esm2-mini --seq QIFVK";
+    static const char *const screens[] = {"bands", "head"};
+    for (size_t i = 0; i < 2; i++) {
+        struct stage *stage = protein_stage(screens[i], 120, 40);
+        struct sx_session *session = &stage->fake.session;
+        struct sx_str text = SX_STR_INIT;
+        session->input.run = path;
+        session->input.line = line;
+        session->selection.token = 7;
+        session->selection.key = 5;
+        session->settings.bands_removed = 2;
+        stage_need(stage);
+        expect_lines(stage, "");
+        struct sx_screen *screen = stage_draw(stage, SX_CHARSET_UTF8);
+        sx_screen_text(screen, false, &text);
+        cr_assert_null(strstr(text.data, "holds the answer"), "%s", screens[i]);
+        cr_assert_not_null(strstr(text.data, i ? "band × key" : "layer × band"), "%s", text.data);
+        sx_screen_free(screen);
+        session->bands.state = session->head.state = SX_STATE_EMPTY;
+        stage_need(stage);
+        expect_lines(stage, "");
+        text.len = 0;
+        screen = stage_draw(stage, SX_CHARSET_UTF8);
+        sx_screen_text(screen, false, &text);
+        cr_assert_not_null(strstr(text.data, "holds the answer of this command"), "%s", text.data);
+        sx_screen_free(screen);
+        sx_str_release(&text);
+        stage_free(stage);
+    }
+}
+
 Test(band_views_need, head_follows_layer_head_and_bands)
 {
     struct stage *stage = protein_stage("head", 80, 24);

@@ -204,6 +204,50 @@ Test(circuit_views_need, circuit_without_a_head_for_logits)
     stage_free(stage);
 }
 
+/* The cursors may go where they will: the file has one answer, and nothing more can be asked. */
+static void make_answer(struct stage *stage)
+{
+    struct sx_session *session = &stage->fake.session;
+    static char path[] = "runs/kept.run.h5";
+    static char line[] = "sextant compose esm2-mini --seq '<mask>QIFVK' --layer 3 --head 4";
+
+    session->input.run = path;
+    session->input.line = line;
+    session->selection.token = 7;
+    session->selection.key = 5;
+    session->selection.layer = 1;
+    session->selection.head = 0;
+}
+
+Test(circuit_views_need, a_stored_answer_is_all_there_is)
+{
+    static const char *const screens[] = {"circuit", "patching"};
+    for (size_t i = 0; i < 2; i++) {
+        struct stage *stage = protein_stage(screens[i], 120, 40);
+        make_answer(stage);
+        stage_need(stage);
+        expect_lines(stage, "");
+        struct sx_screen *screen = stage_draw(stage, SX_CHARSET_UTF8);
+        struct sx_str text = SX_STR_INIT;
+        sx_screen_text(screen, false, &text);
+        cr_assert_null(strstr(text.data, "holds the answer"), "%s", screens[i]);
+        cr_assert_not_null(strstr(text.data, i ? "layer × token" : "of L3.H4"), "%s", text.data);
+        sx_str_release(&text);
+        sx_screen_free(screen);
+        cr_assert(stage_ask(stage, "made", 0, NULL));
+        expect_lines(stage, "select --entry 12 | view workspace");
+        stage_free(stage);
+    }
+    struct stage *stage = protein_stage("circuit", 120, 40);
+    make_answer(stage);
+    stage->fake.session.attribution.state = SX_STATE_EMPTY;
+    stage_need(stage);
+    expect_lines(stage, "");
+    stage_golden(stage, "circuit-answer", 80, 24);
+    stage_golden(stage, "circuit-answer", 120, 40);
+    stage_free(stage);
+}
+
 Test(circuit_views_need, nterm_is_of_proteins)
 {
     struct stage *stage = text_stage("nterm", 120, 40);
