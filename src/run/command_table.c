@@ -131,9 +131,7 @@ static const struct sx_param card_params[] = {
 #define ROPE_PARAM                                                                                 \
     FLAG("rope-exact", "rotary frequencies by their formula, not as stored or rounded")
 #define RESULT_PARAMS                                                                              \
-    OPTION("out", SX_PARAM_PATH,                                                                   \
-           "F.run.h5 or F.json: keep the answer and its command line; the explorer shows "         \
-           "F.run.h5 again"),                                                                      \
+    OPTION("out", SX_PARAM_PATH, "F.run.h5 or F.json: keep the answer and its command line"),      \
         FORCE_PARAM
 #define FORCE_PARAM FLAG("force", "replace the file of --out when it is there")
 
@@ -266,6 +264,10 @@ static const struct sx_param positions_params[] = {
      .kind = SX_PARAM_STRING,
      .help = "X,Y,…: mask residue 1, and rotate its query as if it stood there"},
     FLAG("per-band", "of --gap and --query-only: one rotary band at a time"),
+    {.name = "shift",
+     .kind = SX_PARAM_STRING,
+     .help = "X,Y,…: mask residue 1, and move everything by so much: a control, only rounding "
+             "changes"},
     {.name = "prepend",
      .kind = SX_PARAM_STRING,
      .help = "N,M,…: so many residues before the mask at residue 1: alanines, X and random ones"},

@@ -152,6 +152,21 @@ static enum sx_status add_rotations(struct positions *p, const struct sx_edit *f
     return SX_OK;
 }
 
+/* <cls> moves along: rotary positions are relative, so that what changes is rounding. */
+static enum sx_status add_shifts(struct positions *p, const struct sx_edit *first,
+                                 struct sx_error *err)
+{
+    double x[MOST_NUMBERS];
+    size_t n;
+    SX_TRY(numbers(p, "shift", false, x, &n, err));
+    for (size_t i = 0; i < n; i++) {
+        struct sx_edit edit = sx_edit_copy(first);
+        sx_edit_shift(&edit, x[i]);
+        add(p, "shift", x[i], "", edit);
+    }
+    return SX_OK;
+}
+
 static void fill_residues(struct positions *p, int kind, int32_t *ids, size_t n, size_t number)
 {
     struct sx_rng rng = sx_rng_make(p->seed, 100 + number);
@@ -259,6 +274,8 @@ static enum sx_status add_all(struct positions *p, const struct sx_ids *ids, siz
     enum sx_status status = add_rotations(p, &first, "gap", false, err);
     if (status == SX_OK)
         status = add_rotations(p, &first, "query-only", true, err);
+    if (status == SX_OK)
+        status = add_shifts(p, &first, err);
     if (status == SX_OK)
         status = add_lengths(p, &first, number, err);
     if (status == SX_OK)

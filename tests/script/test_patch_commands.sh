@@ -111,17 +111,21 @@ assert_eq '3 10' "$(json "$out" '[.sequences, (.rows | length)] | join(" ")')"
 assert_eq '3 3 1' "$(json "$out" '[.rows[0].n, .rows[5].n, .rows[9].n] | join(" ")')"
 run_ok predict $esm --seq '<mask>KTVRAGLLE' --seq '<mask>GTVKKE' --seq '<mask>QQQQW' --json
 mean=$(json "$out" '[.masks[].p20.M] | add / 3')
-run_ok positions $esm --fasta set.fasta --last 1 --gap 0,5 --query-only 1,3.5 --per-band --prepend 0,2 \
+run_ok positions $esm --fasta set.fasta --last 1 --gap 0,5 --shift 0,512 --query-only 1,3.5 --per-band --prepend 0,2 \
     --delete 1 --bos --context --json
 near "$(json "$out" '.rows[0].p')" "$mean" 1e-6 'P(M) of the first residue'
 first() { json "$out" "[.rows[] | select($1)][0].p"; }
 # What changes nothing, and what only shifts all positions.
 for same in '.experiment == "gap" and .x == 0 and .label == null' \
+    '.experiment == "shift" and .x == 0' \
     '.experiment == "query-only" and .x == 1 and .label == null' \
     '.experiment == "prepend" and .x == 0' '.label == "<cls>"' '.label == "as it is"'; do
     near "$(first "$same")" "$mean" 1e-6 "$same"
 done
 near "$(first '.label == "removed"')" "$(first '.label == "removed, from 0"')" 1e-4 'a shift of all positions'
+near "$(first '.experiment == "shift" and .x == 512')" "$mean" 1e-4 'a shift by 512'
+[[ $(first '.experiment == "shift" and .x == 512') != "$(first '.experiment == "shift" and .x == 0')" ]] ||
+    fail 'a shift by 512 shifted nothing: not even the rounding is another'
 run_ok positions $esm --fasta set.fasta --limit 1 --csv
 assert_eq 11 "$(wc -l <"$TMP/.out")"
 run_fail 2 positions $esm --seq '<mask>KT'
