@@ -22,6 +22,7 @@ struct shot {
     uint32_t key;
     float *q;     /* [L,n_queries,H,d] */
     float *k;     /* [L,H,d] */
+    float *keys;  /* [L,n,H,d]; A and B of a margin, kept until both are there */
     float *score; /* [L,H,n]; A and B */
     float *v;     /* [L,H,d] of the key; A with a target */
     float *end;   /* [D]; A with a target */
@@ -59,6 +60,28 @@ static enum sx_status check_condition(const struct measure *m,
     return SX_OK;
 }
 
+/* Keys that the query sees. */
+static size_t keys_of(const struct measure *m, const struct sx_band_condition *condition)
+{
+    return m->info->family == SX_MODEL_GPT_NEOX ? condition->query + 1 : condition->sequence->n;
+}
+
+static enum sx_status check_margin(const struct measure *m, const struct sx_bands_ask *ask,
+                                   struct sx_error *err)
+{
+    if (!ask->b.sequence)
+        return sx_fail(err, SX_ERR_USAGE, "the margin's change needs a condition B");
+    const size_t a = keys_of(m, &ask->a), b = keys_of(m, &ask->b);
+    if (a != b || ask->a.key != ask->b.key)
+        return sx_fail(err, SX_ERR_USAGE,
+                       "the margin's change: the query sees %zu keys in A and %zu in B, the key is "
+                       "%zu and %zu: both must be the same",
+                       a, b, ask->a.key, ask->b.key);
+    if (a < 2)
+        return sx_fail(err, SX_ERR_USAGE, "the margin's change: no key besides the one there is");
+    return SX_OK;
+}
+
 static enum sx_status check(const struct measure *m, const struct sx_bands_ask *ask,
                             struct sx_error *err)
 {
@@ -72,7 +95,7 @@ static enum sx_status check(const struct measure *m, const struct sx_bands_ask *
         const struct sx_band_condition moved = {ask->a.sequence, ask->profile_at[i], ask->a.key};
         SX_TRY(check_condition(m, &moved, "A, moved", err));
     }
-    return SX_OK;
+    return ask->margin ? check_margin(m, ask, err) : SX_OK;
 }
 
 static void prepare_result(const struct measure *m, const struct sx_bands_ask *ask,
@@ -98,6 +121,8 @@ static void prepare_result(const struct measure *m, const struct sx_bands_ask *a
         .attention_b = both ? sx_xcalloc(heads, sizeof *out->attention_b) : NULL,
         .margin_a = sx_xcalloc(heads, sizeof *out->margin_a),
         .margin_b = both ? sx_xcalloc(heads, sizeof *out->margin_b) : NULL,
+        .margin_split = ask->margin ? sx_xcalloc(cells, sizeof *out->margin_split) : NULL,
+        .margin_residual = ask->margin ? sx_xcalloc(heads, sizeof *out->margin_residual) : NULL,
         .readout = ask->target >= 0 ? sx_xcalloc(heads, sizeof *out->readout) : NULL,
         .scale = m->shape.scale,
     };
@@ -178,10 +203,11 @@ static void forget(struct shot *shot)
 {
     sx_free(shot->q);
     sx_free(shot->k);
+    sx_free(shot->keys);
     sx_free(shot->score);
     sx_free(shot->v);
     sx_free(shot->end);
-    shot->q = shot->k = shot->score = shot->v = shot->end = NULL;
+    shot->q = shot->k = shot->keys = shot->score = shot->v = shot->end = NULL;
 }
 
 static bool make_room(const struct measure *m, struct shot *shot)
@@ -189,19 +215,22 @@ static bool make_room(const struct measure *m, struct shot *shot)
     const size_t D = (size_t)m->info->d_model;
     const size_t width = m->H * m->shape.d;
     const bool readout = shot->kind == SHOT_A && m->asks[shot->ask].target >= 0;
+    const bool margin = shot->kind != SHOT_PROFILE && m->asks[shot->ask].margin;
     shot->q = sx_alloc_big(m->L * shot->n_queries, width * sizeof(float));
     shot->k = sx_alloc_big(m->L, width * sizeof(float));
     if (shot->kind != SHOT_PROFILE)
         shot->score = sx_alloc_big(m->L * m->H, shot->sequence.n * sizeof(float));
+    if (margin)
+        shot->keys = sx_alloc_big(m->L * shot->sequence.n, width * sizeof(float));
     if (readout) {
         shot->v = sx_alloc_big(m->L, width * sizeof(float));
         shot->end = sx_alloc_big(D, sizeof(float));
     }
-    return shot->q && shot->k && (shot->score || shot->kind == SHOT_PROFILE) &&
-           (!readout || (shot->v && shot->end));
+    return shot->q && shot->k && (shot->keys || !margin) &&
+           (shot->score || shot->kind == SHOT_PROFILE) && (!readout || (shot->v && shot->end));
 }
 
-enum { CAPTURES = 5 };
+enum { CAPTURES = 6 };
 
 static size_t add_captures(const struct shot *shot, size_t index, const uint32_t *last,
                            struct sx_capture *out)
@@ -213,6 +242,8 @@ static size_t add_captures(const struct shot *shot, size_t index, const uint32_t
         .point = SX_POINT_Q, .sequence = index, .tokens = query, .out = shot->q};
     out[n++] =
         (struct sx_capture){.point = SX_POINT_K, .sequence = index, .tokens = key, .out = shot->k};
+    if (shot->keys)
+        out[n++] = (struct sx_capture){.point = SX_POINT_K, .sequence = index, .out = shot->keys};
     if (shot->score)
         out[n++] = (struct sx_capture){
             .point = SX_POINT_SCORES, .sequence = index, .tokens = query, .out = shot->score};
@@ -323,6 +354,38 @@ static void take_profile(const struct measure *m, const struct shot *shot)
         }
 }
 
+static struct sx_band_row row_of(const struct measure *m, const struct shot *shot, size_t l,
+                                 size_t h, size_t n)
+{
+    const size_t width = m->H * m->shape.d;
+    return (struct sx_band_row){
+        .q = shot->q + l * width + h * m->shape.d,
+        .k = shot->keys + l * shot->sequence.n * width + h * m->shape.d,
+        .n = n,
+        .ldk = width,
+        .query_position = position_of(&shot->sequence, shot->query[0]),
+        .positions = shot->sequence.positions,
+    };
+}
+
+/* Of the ask that `a` is condition A of; B stands behind it. */
+static enum sx_status take_margin(const struct measure *m, const struct shot *a,
+                                  struct sx_task *task)
+{
+    struct sx_bands_result *out = &m->results[a->ask];
+    const struct shot *b = a + 1;
+    const size_t n = keys_of(m, &m->asks[a->ask].a);
+    SX_ASSERT(a->kind == SHOT_A && b->kind == SHOT_B && a->keys && b->keys);
+    for (size_t head = 0; head < m->L * m->H; head++) {
+        const struct sx_band_row of_a = row_of(m, a, head / m->H, head % m->H, n);
+        const struct sx_band_row of_b = row_of(m, b, head / m->H, head % m->H, n);
+        SX_TRY(sx_task_step(task, head, m->L * m->H));
+        sx_margin_change(&m->shape, &of_a, &of_b, a->key, out->margin_split + head * m->shape.n,
+                         &out->margin_residual[head]);
+    }
+    return SX_OK;
+}
+
 static enum sx_status take(const struct measure *m, const struct shot *shot, double *worst,
                            double *largest, struct sx_error *err)
 {
@@ -354,6 +417,15 @@ static size_t batch_end(const struct measure *m, size_t first)
     return last;
 }
 
+/* Both conditions of a margin are there. */
+static enum sx_status take_margins(struct measure *m, struct sx_task *task)
+{
+    for (size_t i = 0; i < m->n_shots; i++)
+        if (m->shots[i].kind == SHOT_A && m->asks[m->shots[i].ask].margin)
+            SX_TRY(take_margin(m, &m->shots[i], task));
+    return SX_OK;
+}
+
 static enum sx_status run_all(struct measure *m, double *worst, double *largest,
                               struct sx_task *task, struct sx_error *err)
 {
@@ -363,7 +435,8 @@ static enum sx_status run_all(struct measure *m, double *worst, double *largest,
         SX_TRY(run_shots(m, m->shots + first, last - first, task, err));
         for (; first < last; first++) {
             SX_TRY(take(m, &m->shots[first], worst, largest, err));
-            forget(&m->shots[first]);
+            if (!m->shots[first].keys)
+                forget(&m->shots[first]);
         }
     }
     return SX_OK;
@@ -414,6 +487,8 @@ enum sx_status sx_bands_measure(struct sx_runner *runner, const struct sx_bands_
     enum sx_status status = prepare_all(&m, n, err);
     if (status == SX_OK)
         status = run_all(&m, worst, worst + n, task, err);
+    if (status == SX_OK)
+        status = take_margins(&m, task);
     for (size_t i = 0; status == SX_OK && i < n; i++)
         finish(&m, i, worst[i], worst[n + i]);
     release_shots(&m);

@@ -12,6 +12,8 @@ void sx_bands_result_release(struct sx_bands_result *result)
     sx_free(result->attention_b);
     sx_free(result->margin_a);
     sx_free(result->margin_b);
+    sx_free(result->margin_split);
+    sx_free(result->margin_residual);
     sx_free(result->readout);
     sx_free(result->profile_at);
     sx_free(result->profile);

@@ -104,6 +104,26 @@ static struct sx_value *head_row(const struct sx_bands_result *r, size_t head)
     }
     if (r->readout)
         real(map, "readout", r->readout[head]);
+    if (r->margin_residual)
+        real(map, "margin_residual", r->margin_residual[head]);
+    return map;
+}
+
+/* The change of the margin. */
+static struct sx_value *margin_row(const struct sx_bands_result *r, size_t head, size_t b)
+{
+    const struct sx_band_split *split = &r->margin_split[head * r->n_bands + b];
+    struct sx_value *map = sx_value_map();
+    sx_document_int(map, "layer", (int64_t)(head / r->n_heads));
+    sx_document_int(map, "head", (int64_t)(head % r->n_heads));
+    sx_document_int(map, "band", (int64_t)b);
+    period(map, "period", r->period[b]);
+    real(map, "total", split->total);
+    real(map, "qn", split->query_norm);
+    real(map, "kn", split->key_norm);
+    real(map, "dir", split->direction);
+    real(map, "content", split->content);
+    real(map, "position", split->position);
     return map;
 }
 
@@ -234,6 +254,8 @@ struct sx_value *sx_bands_document(const struct sx_model *model,
     add_conditions(model, question, document);
     struct sx_value *bands = sx_value_set(document, "bands", sx_value_list());
     struct sx_value *heads = sx_value_set(document, "heads", sx_value_list());
+    struct sx_value *margins =
+        r->margin_split ? sx_value_set(document, "margins", sx_value_list()) : NULL;
     struct sx_value *groups =
         filter->groups ? sx_value_set(document, "groups", sx_value_list()) : NULL;
     for (size_t head = 0; head < r->n_layers * r->n_heads; head++) {
@@ -242,6 +264,8 @@ struct sx_value *sx_bands_document(const struct sx_model *model,
         sx_value_append(heads, head_row(r, head));
         for (size_t b = 0; b < r->n_bands; b++)
             sx_value_append(bands, band_row(r, head, b));
+        for (size_t b = 0; margins && b < r->n_bands; b++)
+            sx_value_append(margins, margin_row(r, head, b));
         for (size_t g = 0; groups && g < filter->groups->n_edges + 2; g++)
             add_group(r, filter->groups, head, g, groups);
     }

@@ -329,6 +329,7 @@ static const struct sx_param bands_params[] = {
     CHOICE("metric",
            "score-a|score-b|total|query-norm|key-norm|direction|content|position|coupling", NULL,
            "of the table for people; default: direction, without B score-a"),
+    FLAG("margin", "with --against: also the margin's change from A to B, band by band"),
     FLAG("profile", "also the scores with the mask (or the query) at every token"),
     FLAG("along-keys", "with --layer and --head: the scores of all keys"),
     NUMBER("removed", SX_PARAM_INT, 0, 9.2e18, "0",
@@ -873,7 +874,10 @@ static const struct sx_command table[] = {
             "back (--query P --mask knows it; under a typed <mask> it is taken for X). heads: "
             "attention, margin (score of the key against all others, attention = "
             "sigmoid(margin)), readout (attention times what the head writes towards the target, "
-            "through the frozen head, in logits; a term of attribute). --survey: share, size and "
+            "through the frozen head, in logits; a term of attribute). --margin: the margin's "
+            "change "
+            "split like a score's, the key's term exactly, those of the other keys with the mean "
+            "of both attentions; margin_residual is what that leaves. --survey: share, size and "
             "centred (the mean over the keys taken off) of |score| over all pairs; with --layer "
             "and --head also by_offset, the mean score by key - query. residual: how far the sums "
             "over bands are from the scores of the pass. Several sequences (--fasta, with "

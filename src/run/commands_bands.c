@@ -104,6 +104,7 @@ static enum sx_status read_question(struct bands *b, const struct sx_ids *ids, s
     SX_TRY(sx_bands_question_new(b->model, ids->ids, ids->n, query, key == SIZE_MAX ? 0 : key,
                                  original, &b->question, err));
     b->question.profile = flag(b->args, "profile");
+    b->question.margin = flag(b->args, "margin");
     if (target)
         SX_TRY(sx_read_token(b->model, "bands", "target", target, &b->question.target, err));
     if (!against)
@@ -168,6 +169,8 @@ static enum sx_status run_head(struct bands *b, struct sx_error *err)
 
 static enum sx_status run_bands(struct bands *b, struct sx_error *err)
 {
+    if (b->question.margin && !b->question.ids_b)
+        return sx_fail(err, SX_ERR_USAGE, "bands: --margin is of a change: give --against too");
     SX_TRY(must_fit(b, sx_bands_question_bytes(sx_model_info(b->model), &b->question), err));
     SX_TRY(sx_measure_bands(b->runner, &b->question, &b->result, &b->job->task, err));
     b->job->document = sx_bands_document(b->model, &b->question, &b->result, &b->filter);
@@ -215,6 +218,9 @@ static enum sx_status measure_one(struct bands *b, const struct sx_ids *ids,
 static enum sx_status run_many(struct bands *b, struct sx_error *err)
 {
     const char *text = sx_arg_text(b->args, "against");
+    if (flag(b->args, "margin"))
+        return sx_fail(err, SX_ERR_USAGE, "bands: --margin is for one sequence, found %zu",
+                       b->inputs.n);
     if (!text || !is_number(text))
         return sx_fail(err, SX_ERR_USAGE,
                        "bands: %zu sequences need --against POS, the same token in each",
@@ -253,6 +259,9 @@ static enum sx_status bands_all(struct bands *b, struct sx_error *err)
         return run_many(b, err);
     if (b->inputs.n != 1)
         return sx_fail(err, SX_ERR_USAGE, "bands: %zu sequences; give one at a time", b->inputs.n);
+    if (flag(b->args, "margin") && (flag(b->args, "survey") || flag(b->args, "along-keys")))
+        return sx_fail(err, SX_ERR_USAGE,
+                       "bands: --margin is of one query and key, not for --survey or --along-keys");
     if (flag(b->args, "survey"))
         return run_survey(b, err);
     SX_TRY(read_question(b, &b->inputs.item[0].ids, err));

@@ -152,6 +152,8 @@ uint64_t sx_bands_question_bytes(const struct sx_model_info *info,
     const double n = (double)(question->n > question->n_b ? question->n : question->n_b);
     double bytes = heads * (2 * n + 8 * (double)info->d_head) * sizeof(float);
     bytes += 256 * heads * ((double)info->n_bands + 1);
+    if (question->margin)
+        bytes += 2 * heads * (double)info->d_head * n * sizeof(float);
     if (question->profile)
         bytes += heads * ((double)info->n_bands + 1 + (double)info->d_head) * n * sizeof(float);
     return bytes < 1e18 ? (uint64_t)bytes : (uint64_t)1e18;
@@ -171,6 +173,7 @@ enum sx_status sx_measure_bands(struct sx_runner *runner, struct sx_bands_questi
     struct sx_bands_ask ask = {
         .a = {&a, q->query, q->key},
         .target = q->target,
+        .margin = q->margin,
         .original = q->original,
     };
     if (q->ids_b)
@@ -231,6 +234,8 @@ char *sx_bands_line(const struct sx_model *model, const struct sx_bands_question
     add_target(model, q->target, &line);
     if (q->profile)
         sx_str_append(&line, " --profile");
+    if (q->margin)
+        sx_str_append(&line, " --margin");
     return sx_str_take(&line);
 }
 

@@ -19,6 +19,7 @@ struct sx_bands_question {
     size_t against; /* B is A with the mask moved here; SIZE_MAX: another sequence */
     int32_t target; /* of the readout; -1: sx_default_target */
     bool profile;
+    bool margin; /* the margin's change by band; needs B */
 };
 
 /* original: the id under the mask of the query, where that is known (SX_ESM_MASK: it is not). */

@@ -50,11 +50,21 @@ struct table {
     double period[SX_MAX_BANDS + 1];
 };
 
+/* Documents come back from files too. */
+static bool is_cell(const struct sx_value *row, size_t *layer, size_t *band)
+{
+    enum { MOST_LAYERS = 4096 };
+    *layer = (size_t)int_at(row, "layer");
+    *band = (size_t)int_at(row, "band");
+    return *layer < MOST_LAYERS && *band <= SX_MAX_BANDS;
+}
+
 static void add_row(struct table *t, const struct sx_value *row, const char *metric)
 {
-    const size_t layer = (size_t)int_at(row, "layer");
-    const size_t band = (size_t)int_at(row, "band");
+    size_t layer, band;
     const char *key = key_of(metric);
+    if (!is_cell(row, &layer, &band))
+        return;
     struct cell *cell = &t->cell[layer * t->bands + band];
     if (key) {
         cell->sum += real_at(row, key);
@@ -72,12 +82,12 @@ static struct table table_of(const struct sx_value *rows, const char *metric)
     const size_t n = sx_value_count(rows);
     for (size_t i = 0; i < n; i++) {
         const struct sx_value *row = sx_value_item(rows, i);
-        const size_t layer = (size_t)int_at(row, "layer");
-        const size_t band = (size_t)int_at(row, "band");
+        size_t layer, band;
+        if (!is_cell(row, &layer, &band))
+            continue;
         t.layers = layer >= t.layers ? layer + 1 : t.layers;
         t.bands = band >= t.bands ? band + 1 : t.bands;
-        if (band <= SX_MAX_BANDS)
-            t.period[band] = real_at(row, "period");
+        t.period[band] = real_at(row, "period");
     }
     t.cell = sx_xcalloc(t.layers * t.bands + 1, sizeof *t.cell);
     for (size_t i = 0; i < n; i++)
@@ -170,6 +180,30 @@ static void print_heads(const struct sx_value *heads, struct sx_str *out)
                                 "logits"
                               : "attention");
     sx_free(list);
+}
+
+static const double SMALL_PART = 0.1;
+
+/* Scores alone have no change; coupling is not of margins. */
+static void print_margins(const struct sx_value *document, const char *metric, struct sx_str *out)
+{
+    const struct sx_value *heads = sx_value_get(document, "heads");
+    const bool change = key_of(metric) && strncmp(metric, "score", 5) != 0;
+    const size_t n = sx_value_count(heads);
+    double worst = 0;
+    size_t large = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct sx_value *head = sx_value_item(heads, i);
+        const double residual = fabs(real_at(head, "margin_residual"));
+        worst = fmax(worst, residual);
+        large += residual > SMALL_PART * fabs(real_at(head, "margin_b") - real_at(head, "margin"));
+    }
+    sx_str_printf(out, "\nchange of the margin, %s, sum over heads\n", change ? metric : "total");
+    print_table(sx_value_get(document, "margins"), change ? metric : "total", out);
+    sx_str_printf(out,
+                  "what the bands leave of a head's change: at most %.3g; more than a tenth of it "
+                  "in %zu of %zu heads\n",
+                  worst, large, n);
 }
 
 static void print_groups(const struct sx_value *groups, const char *metric, struct sx_str *out)
@@ -298,6 +332,8 @@ SX_PRINT(bands)
         sx_str_printf(out, "\n%s, sum over heads\n", metric);
         print_table(sx_value_get(document, "bands"), metric, out);
         print_heads(sx_value_get(document, "heads"), out);
+        if (sx_value_get(document, "margins"))
+            print_margins(document, metric, out);
         if (sx_value_get(document, "groups"))
             print_groups(sx_value_get(document, "groups"), metric, out);
     }

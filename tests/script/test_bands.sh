@@ -90,6 +90,14 @@ near "$(json "$many" '[.rows[] | select(.band != null) | .total.mean] | add')" \
 run_ok bands $esm --fasta many.fa --query 1 --mask --against 4
 assert_contains "$out" '2 sequences'
 
+# --- the margin's change, and what its bands leave of it
+run_ok bands $esm --seq MKTVRQ --query 1 --mask --against 4 --margin --json
+assert_eq 16 "$(json "$out" '.margins | length')"
+near "$(json "$out" '([.margins[] | select(.layer == 1 and .head == 0) | .total] | add) + .heads[2].margin_residual')" \
+    "$(json "$out" '.heads[2] | .margin_b - .margin')" 1e-5 'margin by band'
+run_ok bands $esm --seq MKTVRQ --query 1 --mask --against 4 --margin
+assert_contains "$out" 'change of the margin, direction'
+
 # --- what is refused
 refused() { # WORD ARGUMENTS…
     local word=$1
@@ -106,6 +114,9 @@ refused '<cls>' bands $esm --seq '<mask>KTVY' --against 0
 refused 'query of A' bands $esm --seq '<mask>KTVY' --against 1
 refused 'ascending' bands $esm --seq '<mask>KTVY' --groups 10,5
 refused 'needs --against' bands $esm --seq '<mask>KTVY' --metric content
+refused 'give --against' bands $esm --seq '<mask>KTVY' --margin
+refused '7 keys in A and 6 in B' bands $esm --seq '<mask>KTVY' --margin --against '<mask>KTV'
+refused 'not for --survey' bands $esm --seq MKTVY --survey --margin --against 3
 refused 'along-keys needs' bands $esm --seq '<mask>KTVY' --along-keys --layer 0
 refused 'one at a time' bands $esm --seq '<mask>KTVY' --seq MKT --survey
 refused 'need --against POS' bands $esm --seq '<mask>KTVY' --seq '<mask>KT'

@@ -93,6 +93,8 @@ struct sx_band_condition {
 struct sx_bands_ask {
     struct sx_band_condition a, b; /* b.sequence NULL: A alone */
     int32_t target;                /* readout towards this token; -1: none */
+    bool margin; /* also the margin's change by band, which needs every key: A and B with the same
+                    key, and as many keys that the query sees in both */
     /* The query of A moved over these tokens, key fixed. NULL: no profile. A masked query is put
      * back to `original` and the mask set elsewhere; original -1: the sequence is not changed, all
      * tokens are queries of one pass. Causal models: tokens from the key on. */
@@ -102,9 +104,9 @@ struct sx_bands_ask {
 };
 
 /* One result an ask, released by the caller (sx_bands_result_release) also after an error. Many
- * conditions share a pass. Tokens out of range, and keys that a causal model's query does not see,
- * are SX_ERR_USAGE. The readout is the term of the key in direct logit attribution
- * (sx_attribute's by_source). */
+ * conditions share a pass. Tokens out of range, keys that a causal model's query does not see, and
+ * a margin asked of conditions that do not match are SX_ERR_USAGE. The readout is the term of the
+ * key in direct logit attribution (sx_attribute's by_source). */
 enum sx_status sx_bands_measure(struct sx_runner *runner, const struct sx_bands_ask *asks, size_t n,
                                 struct sx_bands_result *results, struct sx_task *task,
                                 struct sx_error *err) SX_MUST_CHECK;

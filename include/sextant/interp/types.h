@@ -60,6 +60,10 @@ struct sx_bands_result {
     struct sx_band_split *split;       /* [L,H,B] or NULL */
     double *attention_a, *attention_b; /* [L,H] query → key; _b NULL */
     double *margin_a, *margin_b;       /* [L,H] score(key) - log Σ exp(scores of the others) */
+    /* What changes the margin from A to B, band by band: the key's term exactly, the other keys'
+     * to first order; the residual is what that leaves. NULL: not asked for. */
+    struct sx_band_split *margin_split; /* [L,H,B]; its one-at-a-time terms are the key's */
+    double *margin_residual;            /* [L,H] */
     /* [L,H] attention_a times what the head would write towards the target at full attention to
      * the key, through the frozen head (logits): large ones read the key out. NULL: no target. */
     double *readout;

@@ -195,6 +195,51 @@ Test(bands_passes, a_profile_of_queries_in_one_pass)
     close_bed(bed);
 }
 
+/* Against the margins of the pass's own scores, and in the key's term against the score's split:
+ * with one other key its weight is 1, so that nothing is left over. */
+static void check_margins(struct tiny_shape shape, size_t n, size_t query_a, size_t query_b,
+                          bool exact)
+{
+    struct bed *bed = open_bed(shape, n);
+    struct sx_sequence other = bed->sequence;
+    int32_t ids[MOST];
+    memcpy(ids, bed->ids, sizeof ids);
+    ids[n / 2] = bed->ids[n / 2] == 9 ? 10 : 9;
+    ids[1] = ids[n / 2];
+    other.ids = ids;
+    struct sx_bands_result r =
+        measure(bed, &(struct sx_bands_ask){.a = {&bed->sequence, query_a, 0},
+                                            .b = {&other, query_b, 0},
+                                            .margin = true,
+                                            .target = -1});
+    cr_assert(r.margin_split && r.margin_residual);
+    double changed = 0;
+    for (size_t h = 0; h < r.n_layers * r.n_heads; h++) {
+        const double change = r.margin_b[h] - r.margin_a[h];
+        double sum = r.margin_residual[h];
+        for (size_t b = 0; b < r.n_bands; b++) {
+            const struct sx_band_split *split = &r.margin_split[h * r.n_bands + b];
+            sum += split->total;
+            CHECK_CLOSE(split->query_norm + split->key_norm + split->direction, split->total, 1e-9);
+            CHECK_CLOSE(split->content + split->position, split->direction, 1e-9);
+        }
+        CHECK_CLOSE(sum, change, 2e-5 * (1 + fabs(change)));
+        cr_assert(!exact || fabs(r.margin_residual[h]) < 1e-6 * (1 + fabs(change)),
+                  "head %zu: %g of %g", h, r.margin_residual[h], change);
+        changed = fmax(changed, fabs(change));
+    }
+    cr_assert_gt(changed, 1e-3);
+    sx_bands_result_release(&r);
+    close_bed(bed);
+}
+
+Test(bands_passes, the_margins_change_by_band)
+{
+    check_margins(esm2_8m, 40, 7, 21, false);
+    check_margins(small_neox, 30, 25, 25, false);
+    check_margins(small_neox, 12, 1, 1, true); /* two keys: the other one has all the weight */
+}
+
 Test(bands_passes, what_is_out_of_range)
 {
     struct bed *bed = open_bed(small_neox, 10);
@@ -204,6 +249,11 @@ Test(bands_passes, what_is_out_of_range)
         {.a = {&bed->sequence, 3, 4}, .target = -1}, /* behind the query */
         {.a = {&bed->sequence, 3, 0}, .b = {&bed->sequence, 2, 3}, .target = -1},
         {.a = {&bed->sequence, 3, 0}, .target = 50},
+        /* margins: no B, other keys in B, no other key */
+        {.a = {&bed->sequence, 3, 0}, .margin = true, .target = -1},
+        {.a = {&bed->sequence, 3, 0}, .b = {&bed->sequence, 4, 0}, .margin = true, .target = -1},
+        {.a = {&bed->sequence, 3, 0}, .b = {&bed->sequence, 3, 1}, .margin = true, .target = -1},
+        {.a = {&bed->sequence, 0, 0}, .b = {&bed->sequence, 0, 0}, .margin = true, .target = -1},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct sx_error error = {0};
