@@ -53,6 +53,8 @@ static enum sx_status check_how(const struct sx_grid_request *request, struct sx
     if ((request->band_part == SX_PART_ROTATION) && !request->rotated)
         return sx_fail(err, SX_ERR_USAGE, "%s: rotation is patched after rotation: --rotated",
                        site);
+    if (request->keys && request->site != SX_SITE_BAND)
+        return sx_fail(err, SX_ERR_USAGE, "%s: only bands are of queries or keys", site);
     if (request->rotated && request->site != SX_SITE_QKV && request->site != SX_SITE_BAND)
         return sx_fail(err, SX_ERR_USAGE, "%s: only q and k are rotated", site);
     return SX_OK;
@@ -90,11 +92,11 @@ static enum sx_status check_source(const struct sx_grid_request *request,
         return SX_OK;
     if (request->source_token >= source->n)
         return sx_fail(err, SX_ERR_USAGE, "clean has no token %zu", request->source_token);
-    if (request->all_tokens || request->site == SX_SITE_RESID)
+    if (request->all_tokens || request->keys || request->site == SX_SITE_RESID)
         return sx_fail(err, SX_ERR_USAGE,
                        "another token of the clean run is put at one token: not with all tokens, "
                        "and not in %s",
-                       sx_site_name(request->site));
+                       request->keys ? "keys" : sx_site_name(request->site));
     return SX_OK;
 }
 

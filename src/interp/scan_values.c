@@ -39,7 +39,8 @@ struct sx_puts sx_puts_of(const struct sx_grid_request *request, const struct sx
         add_point(&puts, info, SX_POINT_V, false, false);
         break;
     case SX_SITE_BAND:
-        add_point(&puts, info, q, single, false);
+        add_point(&puts, info, request->keys ? k : q, single && !request->keys,
+                  single && request->keys);
         break;
     case SX_SITE_BLOCK:
         add_point(&puts, info, SX_POINT_ATTN_OUT, single, false);

@@ -196,8 +196,10 @@ static const struct sx_param contacts_params[] = {
         NUMBER("token", SX_PARAM_INT, 0, MAX_INDEX, NULL,                                          \
                "where it is measured; default: the first mask, GPT-NeoX: the last token")
 #define SCAN_PLACE_PARAMS                                                                          \
-    FLAG("at-token", "change the measured token alone"),                                           \
+    FLAG("at-token", "change the measured token alone (of keys: token 0)"),                        \
         FLAG("all-tokens", "change every token (the default but for q and bands)"),                \
+        CHOICE("side", "query|key", "query",                                                       \
+               "of bands: whose; keys: of token 0, or --all-tokens"),                              \
         OPTION("embed-scale", SX_PARAM_REAL, "factor on all embeddings, in place of ESM-2's own")
 
 static const struct sx_param patch_params[] = {
@@ -215,7 +217,7 @@ static const struct sx_param patch_params[] = {
     NUMBER("from-token", SX_PARAM_INT, 0, MAX_INDEX, NULL,
            "put what this token of the clean run had at the measured token"),
     CHOICE("band-part", "full|norm|direction|rotation", "full",
-           "layer-band: what of the query's band is put; rotation: its own, turned as if at the "
+           "layer-band: what of the band is put; rotation: its own, turned as if at the "
            "clean run's token (with --rotated)"),
     FLAG("rotated", "qkv, layer-band: q and k after rotation, with the clean run's position"),
     SCAN_PLACE_PARAMS,
@@ -937,8 +939,10 @@ static const struct sx_command table[] = {
             "Activations of --clean are put into the run of --corrupt, one cell of the grid at a "
             "time, and everything behind is run again. layer-token: the residual stream entering a "
             "layer at a token, the last row the output; layer-head: what a head adds; qkv: query, "
-            "key or value of a head; layer-band: one rotary band of all queries of a layer; "
-            "layer-block: attention and MLP. grid holds (value - corrupt) / (clean - corrupt), or "
+            "key or value of a head; layer-band: one rotary band of the query in "
+            "all heads of a layer (--side key: of the key of token 0, --all-tokens: of every "
+            "query or key); layer-block: attention and MLP. grid holds (value - corrupt) / (clean "
+            "- corrupt), or "
             "value - corrupt where those two are nearer than 0.001 (normalised false); values the "
             "metric itself.",
         .example = "sextant patch MODEL --clean '<mask>KTV' --corrupt '<mask>AAV' --grid qkv",

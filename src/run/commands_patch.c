@@ -73,6 +73,7 @@ static enum sx_status fill_request(struct scan_command *s, const struct sx_ids *
     SX_TRY(sx_scan_token(name, args, s->model, ids->ids, ids->n, &request->token, err));
     SX_TRY(sx_scan_metric(name, args, s->model, ids->ids, ids->n, request->token, &request->metric,
                           err));
+    request->keys = strcmp(sx_arg_text(args, "side"), "key") == 0;
     request->all_tokens =
         flag(args, "all-tokens") || (sx_scan_all_tokens(request->site) && !flag(args, "at-token"));
     request->limits.max_bytes =
@@ -95,6 +96,8 @@ static void tell(struct scan_command *s)
     s->warnings = NULL;
     if (s->inputs.warnings)
         sx_model_inputs_tell(&s->inputs, s->job->document);
+    if (s->request.site == SX_SITE_BAND)
+        sx_document_text(s->job->document, "side", s->request.keys ? "key" : "query");
 }
 
 /* For the explorer, when --out asks for it. */

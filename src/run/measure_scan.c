@@ -363,9 +363,12 @@ static void print_summary(const struct sx_value *document, struct sx_str *out)
 {
     const bool ablation = !sx_value_get(document, "corrupt");
     const char *target = sx_value_string_or(sx_value_get(document, "target"), NULL);
-    sx_str_printf(out, "%s of %s, %s", sx_value_string_or(sx_value_get(document, "how"), ""),
-                  sx_value_string_or(sx_value_get(document, "site"), ""),
-                  sx_value_string_or(sx_value_get(document, "metric"), ""));
+    const char *side = sx_value_string_or(sx_value_get(document, "side"), NULL);
+    sx_str_printf(out, "%s of %s", sx_value_string_or(sx_value_get(document, "how"), ""),
+                  sx_value_string_or(sx_value_get(document, "site"), ""));
+    if (side)
+        sx_str_printf(out, " (%s)", side);
+    sx_str_printf(out, ", %s", sx_value_string_or(sx_value_get(document, "metric"), ""));
     if (target)
         sx_str_printf(out, " of %s", target);
     sx_str_printf(out, " at token %lld\n",

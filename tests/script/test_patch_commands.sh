@@ -156,6 +156,19 @@ for part in full norm direction 'rotation --rotated'; do
     # shellcheck disable=SC2086
     [[ $(band --clean "$inside" --from-token 7 --band-part $part) != "$alone" ]] || fail "$part changes nothing"
 done
+# Keys: those of token 0, or all; by the same word as the query's.
+run_ok patch $esm --clean "$inside" --corrupt '<mask>KTVRAG' --grid layer-band --side key --json
+assert_eq key "$(json "$out" .side)"
+key=$(json "$out" '.values | tostring')
+run_ok patch $esm --clean "$inside" --corrupt '<mask>KTVRAG' --grid layer-band --side key --all-tokens --json
+[[ $key != "$(json "$out" '.values | tostring')" ]] || fail 'all keys are token 0'
+run_ok ablate $esm --seq '<mask>KTVRAG' --site band --side key --json
+keys=$(json "$out" '.values | tostring')
+run_ok ablate $esm --seq '<mask>KTVRAG' --site band --json
+assert_eq query "$(json "$out" .side)"
+[[ $keys != "$(json "$out" '.values | tostring')" ]] || fail 'keys are queries'
+run_fail 2 ablate $esm --seq '<mask>KTVRAG' --site head --side key
+assert_contains "$err" 'of queries or keys'
 run_fail 2 patch $esm --clean $clean --corrupt $corrupt --grid layer-head --band-part norm
 assert_contains "$err" 'only patches of bands'
 run_fail 2 patch $esm --clean $clean --corrupt $corrupt --grid layer-band --band-part rotation

@@ -69,7 +69,7 @@ enum sx_site {
     SX_SITE_RESID,     /* resid.pre: layer x token, and a last row: the output of the last layer */
     SX_SITE_HEAD,      /* ctx of a head: layer x head */
     SX_SITE_QKV,       /* q, k, v of a head: layer x (3 head + {0,1,2}) */
-    SX_SITE_BAND,      /* one band of q in all heads: layer x band */
+    SX_SITE_BAND,      /* one band of q (or k) in all heads: layer x band */
     SX_SITE_BLOCK,     /* attn_out, mlp_out: layer x {0,1} */
     SX_SITE_ATTN,      /* attn_out: layer x 1 */
     SX_SITE_MLP,       /* mlp_out: layer x 1 */
@@ -128,12 +128,13 @@ struct sx_grid_request { /* nothing is owned */
      * of QKV always change at every token. */
     bool all_tokens;
     enum sx_band_part band_part; /* BAND by PATCH; else FULL */
+    bool keys;    /* BAND: of the keys instead of the queries: of token 0, or of all tokens */
     bool rotated; /* q and k are taken and put after rotation, so that the other run's positions
                      come with them */
     /* PATCH: the run that activations are taken of, as many tokens and masks as base. */
     struct sx_sequence source;
     size_t source_token; /* activations of this token are put at `token`; SIZE_MAX: of the same one.
-                            Not with all_tokens, RESID and k, v */
+                            Not with all_tokens, RESID, keys and k, v */
     /* MEAN, RESAMPLE: every token of every sequence, or with a `token` of their own these alone,
      * where only `token` is changed. n_references 0: the tokens of base itself. <cls> and <eos> are
      * left out, and BOS sites take token 0 of each sequence instead. */

@@ -219,6 +219,111 @@ Test(scan, bands_are_what_single_patches_give)
     bands_are_one_by_one(true);
 }
 
+/* Band b of every head by the words of the definition, in double. own, other, out [H,d]. */
+static void part_by_hand(const struct sx_model_info *info, enum sx_band_part part, size_t b,
+                         double turn, const float *own, const float *other, float *out)
+{
+    const size_t H = (size_t)info->n_heads, d = (size_t)info->d_head, B = (size_t)info->n_bands;
+    const double angle = turn * pow(10000, -(double)b / (double)B);
+    memcpy(out, own, H * d * sizeof *out);
+    for (size_t h = 0; h < H; h++) {
+        const double x = (double)own[h * d + b], y = (double)own[h * d + b + B];
+        const double u = (double)other[h * d + b], v = (double)other[h * d + b + B];
+        double re = u, im = v;
+        if (part == SX_PART_NORM) {
+            re = x * hypot(u, v) / hypot(x, y);
+            im = y * hypot(u, v) / hypot(x, y);
+        } else if (part == SX_PART_DIRECTION) {
+            re = u * hypot(x, y) / hypot(u, v);
+            im = v * hypot(x, y) / hypot(u, v);
+        } else if (part == SX_PART_ROTATION) {
+            re = x * cos(angle) - y * sin(angle);
+            im = x * sin(angle) + y * cos(angle);
+        }
+        out[h * d + b] = (float)re;
+        out[h * d + b + B] = (float)im;
+    }
+}
+
+/* The whole vectors of a token are replaced here, where the grid changes two dimensions of each
+ * head. Queries take what another token had; of keys it is token 0. */
+static void parts_are_by_hand(struct tiny_shape of, enum sx_band_part part, bool keys, bool rotated)
+{
+    struct pair p = pair_open(of, 17);
+    struct sx_grid_request request = request_of(&p, SX_SITE_BAND, SX_HOW_PATCH);
+    const enum sx_point q = rotated ? SX_POINT_Q_ROT : SX_POINT_Q;
+    const enum sx_point point = !keys ? q : rotated ? SX_POINT_K_ROT : SX_POINT_K;
+    const uint32_t token = keys ? 0 : (uint32_t)p.token;
+    const size_t from = keys ? 0 : 2, H = (size_t)p.f.info->n_heads, B = (size_t)p.f.info->n_bands;
+    const size_t d = (size_t)p.f.info->d_head, width = H * d;
+    float moved[17];
+    request.band_part = part;
+    request.rotated = rotated;
+    request.keys = keys;
+    request.source_token = keys ? SIZE_MAX : from;
+    for (size_t t = 0; t < p.n; t++)
+        moved[t] = (float)t + 3;
+    if (part == SX_PART_ROTATION)
+        request.source.positions = moved;
+    const double turn = (double)from + 3 - (double)token;
+    struct sx_scan_result r = scan(&p, &request);
+    float *own = fixture_capture(&p.f, p.corrupt, p.n, point, NULL);
+    float *other = fixture_capture(&p.f, p.clean, p.n, point, NULL);
+    float values[64];
+    double most = 0;
+    for (uint32_t l = 0; l < p.f.info->n_layers; l++)
+        for (size_t b = 0; b < B; b++) {
+            part_by_hand(p.f.info, part, b, turn, own + (l * p.n + token) * width,
+                         other + (l * p.n + from) * width, values);
+            const double expected = changed(&p, (struct sx_intervention){.point = point,
+                                                                         .layers = {&l, 1},
+                                                                         .tokens = {&token, 1},
+                                                                         .band = -1,
+                                                                         .action = SX_DO_REPLACE,
+                                                                         .factor = 1,
+                                                                         .values = values,
+                                                                         .head_stride = d});
+            const double found = (double)r.value[l * B + b];
+            cr_assert(fabs(found - expected) < 2e-5 * (1 + fabs(expected)),
+                      "%s of %s: layer %u, band %zu: %.9g, not %.9g", sx_band_part_name(part),
+                      keys ? "keys" : "queries", l, b, found, expected);
+            most = fmax(most, fabs(expected - r.corrupt));
+        }
+    cr_assert_gt(most, 1e-3, "nothing was changed");
+    sx_scan_result_release(&r);
+    sx_free(own);
+    sx_free(other);
+    fixture_close(&p.f);
+}
+
+Test(scan, parts_of_bands_are_what_their_words_say)
+{
+    static const struct tiny_shape neox = {SX_MODEL_GPT_NEOX, 3, 48, 3, 96, 50, 3};
+    for (int keys = 0; keys < 2; keys++)
+        for (int part = 0; part < SX_PART_COUNT; part++)
+            for (int rotated = part == SX_PART_ROTATION; rotated < 2; rotated++) {
+                parts_are_by_hand(shape, (enum sx_band_part)part, keys, rotated);
+                parts_are_by_hand(neox, (enum sx_band_part)part, keys, rotated);
+            }
+}
+
+/* With all tokens, keys are those of every token, as the query of one sees them. */
+Test(scan, bands_of_all_keys)
+{
+    struct pair p = pair_open(shape, 17);
+    struct sx_grid_request request = request_of(&p, SX_SITE_BAND, SX_HOW_ZERO);
+    request.keys = request.all_tokens = true;
+    struct sx_scan_result r = scan(&p, &request);
+    for (uint32_t l = 0; l < p.f.info->n_layers; l++) {
+        const double expected = changed(
+            &p, (struct sx_intervention){
+                    .point = SX_POINT_K, .layers = {&l, 1}, .band = 1, .action = SX_DO_SCALE});
+        CHECK_SAME(r.value[l * p.f.info->n_bands + 1], expected);
+    }
+    sx_scan_result_release(&r);
+    fixture_close(&p.f);
+}
+
 Test(scan, q_k_and_v_are_separate)
 {
     struct pair p = pair_open(shape, 23);
@@ -594,6 +699,14 @@ Test(scan, runs_must_be_alike)
     refused(&p, &request, "all tokens");
     request = request_of(&p, SX_SITE_HEAD, SX_HOW_KNOCKOUT);
     refused(&p, &request, "only edges");
+    request = request_of(&p, SX_SITE_HEAD, SX_HOW_ZERO);
+    request.keys = true;
+    refused(&p, &request, "only bands are of queries or keys");
+    request = request_of(&p, SX_SITE_BAND, SX_HOW_PATCH);
+    request.keys = true;
+    request.source_token = 1;
+    request.base.embed_scale = request.source.embed_scale = 0.9F;
+    refused(&p, &request, "not in keys");
     request = request_of(&p, SX_SITE_EDGE, SX_HOW_MEAN);
     refused(&p, &request, "not by mean");
     request = request_of(&p, SX_SITE_HEAD, SX_HOW_ZERO);
