@@ -312,12 +312,30 @@ static bool row_same(const struct strip *strip, size_t r, size_t n, float factor
     return memcmp(&differs, &none, sizeof none) == 0;
 }
 
+INLINE bool is_shown(const struct sx_attention_head *head, size_t query)
+{
+    return !head->shown || head->shown[query];
+}
+
+static bool any_shown(const struct sx_attention_head *head, size_t query, size_t rows)
+{
+    bool any = false;
+    for (size_t r = 0; (head->on_scores || head->on_pattern) && r < rows; r++)
+        any = any || is_shown(head, query + r);
+    return any;
+}
+
+/* As below. */
 static void show_scores(struct strip *strip, size_t query, size_t rows)
 {
     const struct sx_attention_head *head = strip->head;
     for (size_t r = 0; r < rows; r++) {
+        if (!is_shown(head, query + r))
+            continue;
         row_of(strip, r, head->n_k, 1, strip->row);
         head->on_scores(head->ctx, query + r, strip->row);
+        if (row_same(strip, r, head->n_k, 1, strip->row))
+            continue;
         row_back(strip, r, head->n_k, strip->row);
         strip->peak[r] = row_peak(strip->row, head->n_k);
     }
@@ -328,6 +346,8 @@ static void show_pattern(struct strip *strip, size_t query, size_t rows, float *
 {
     const struct sx_attention_head *head = strip->head;
     for (size_t r = 0; r < rows; r++) {
+        if (!is_shown(head, query + r))
+            continue;
         row_of(strip, r, head->n_k, factor[r], strip->row);
         head->on_pattern(head->ctx, query + r, strip->row);
         if (row_same(strip, r, head->n_k, factor[r], strip->row))
@@ -357,7 +377,8 @@ static void attend_tile(struct strip *strip, size_t query, size_t rows)
 {
     const struct sx_attention_head *head = strip->head;
     size_t end = score_tile(strip, query, rows);
-    if (head->on_scores || head->on_pattern) {
+    const bool shown = any_shown(head, query, rows);
+    if (shown) {
         /* Who looks at a row may write anywhere in it. */
         for (size_t r = 0; r < rows; r++)
             bar(strip, r, end, sx_attention_width(head->n_k));
@@ -365,10 +386,10 @@ static void attend_tile(struct strip *strip, size_t query, size_t rows)
     }
     size_t seen = end < head->n_k ? end : head->n_k;
     float factor[SX_ATTENTION_TILE];
-    if (head->on_scores)
+    if (shown && head->on_scores)
         show_scores(strip, query, rows);
     exp_tile(strip, rows, end, factor);
-    if (head->on_pattern)
+    if (shown && head->on_pattern)
         show_pattern(strip, query, rows, factor);
     if (head->pattern)
         keep_pattern(strip, query, rows, seen, factor);

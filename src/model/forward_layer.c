@@ -485,8 +485,10 @@ static void attend(const struct sx_member *m, size_t index, size_t h, size_t fir
     struct rows_seen seen = {.m = m, .span = span, .head = h, .first = first};
     seen.scores = sx_hooks_at(&f->hooks, m->layer, SX_POINT_SCORES);
     seen.pattern = sx_hooks_at(&f->hooks, m->layer, SX_POINT_ATTN);
-    const bool scores = sx_hooks_concern(&seen.scores, index, h);
-    const bool pattern = sx_hooks_concern(&seen.pattern, index, h);
+    const struct sx_hook_token token = query_token(&seen, 0);
+    uint8_t shown[SX_QUERY_BLOCK] = {0};
+    const bool scores = sx_hooks_show(&seen.scores, &token, h, n, shown);
+    const bool pattern = sx_hooks_show(&seen.pattern, &token, h, n, shown);
     struct sx_attention_head head = {.n_q = n,
                                      .n_k = span->n_keys,
                                      .d = d,
@@ -500,6 +502,7 @@ static void attend(const struct sx_member *m, size_t index, size_t h, size_t fir
                                      .ldo = ld,
                                      .on_scores = scores ? on_scores : NULL,
                                      .on_pattern = pattern ? on_pattern : NULL,
+                                     .shown = f->contacts ? NULL : shown,
                                      .ctx = &seen,
                                      .scratch = f->scratch[m->number].attention};
     if (f->contacts)

@@ -68,5 +68,9 @@ float *sx_capture_place(const struct sx_hook *hook, const struct sx_model_info *
                         const struct sx_hook_token *token, size_t head);
 /* Does any hook of the list concern this sequence (and head, unless SIZE_MAX)? */
 bool sx_hooks_concern(const struct sx_hook_list *list, size_t sequence, size_t head);
+/* Sets shown[i] for every one of n tokens from `first` on whose row of this head some hook of the
+ * list looks at; others are left. Returns whether there is one. */
+bool sx_hooks_show(const struct sx_hook_list *list, const struct sx_hook_token *first, size_t head,
+                   size_t n, uint8_t *shown);
 
 #endif

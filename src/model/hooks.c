@@ -106,10 +106,9 @@ size_t sx_point_width(const struct sx_model_info *info, enum sx_point point, siz
 /* --- choices ------------------------------------------------------------------------------------
  */
 
-uint32_t sx_choice_place(const struct sx_choice *choice, uint32_t index)
+/* Of the first in the list that is not below index. */
+static size_t first_from(const struct sx_choice *choice, size_t index)
 {
-    if (!choice->list)
-        return index;
     size_t low = 0, high = choice->n;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
@@ -118,6 +117,14 @@ uint32_t sx_choice_place(const struct sx_choice *choice, uint32_t index)
         else
             high = mid;
     }
+    return low;
+}
+
+uint32_t sx_choice_place(const struct sx_choice *choice, uint32_t index)
+{
+    if (!choice->list)
+        return index;
+    const size_t low = first_from(choice, index);
     return low < choice->n && choice->list[low] == index ? (uint32_t)low : SX_NOT_CHOSEN;
 }
 
@@ -463,6 +470,10 @@ static void capture_row(const struct sx_hook *hook, const struct sx_model_info *
     enum sx_point point = hook->capture->point;
     size_t width = head_width(info, point, 0);
     size_t heads = sx_point_has_heads(point) ? info->n_heads : 1;
+    if (!hook->capture->heads.list) { /* all heads lie behind each other here and there */
+        width *= heads;
+        heads = 1;
+    }
     for (size_t h = 0; h < heads; h++) {
         float *out = sx_capture_place(hook, info, token, h);
         if (out)
@@ -543,4 +554,27 @@ bool sx_hooks_concern(const struct sx_hook_list *list, size_t sequence, size_t h
             return true;
     }
     return false;
+}
+
+bool sx_hooks_show(const struct sx_hook_list *list, const struct sx_hook_token *first, size_t head,
+                   size_t n, uint8_t *shown)
+{
+    bool any = false;
+    for (size_t i = 0; i < list->n; i++) {
+        const struct sx_hook_list one = {&list->hooks[i], 1};
+        const struct sx_intervention *iv = one.hooks->change;
+        const struct sx_choice *tokens = iv ? &iv->tokens : &one.hooks->capture->tokens;
+        if (!sx_hooks_concern(&one, first->sequence, head))
+            continue;
+        if (!tokens->list || (iv && iv->generated)) {
+            memset(shown, 1, n);
+            return true;
+        }
+        for (size_t t = first_from(tokens, first->token);
+             t < tokens->n && tokens->list[t] < first->token + n; t++) {
+            shown[tokens->list[t] - first->token] = 1;
+            any = true;
+        }
+    }
+    return any;
 }

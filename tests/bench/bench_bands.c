@@ -1,10 +1,11 @@
 /* Every layer, head and pair in rotary bands against the forward pass, in one run:
- *   bench_bands [threads]
- * ESM2-8M and Pythia-70M shapes with random weights. A round is a plain pass with logits, then a
- * whole survey (a pass that keeps queries, keys and some scores, room and threads for it, the
- * decomposition, its sums), so that what else the machine does meets both. Printed are medians over
- * the rounds: seconds; what the survey takes beyond the pass, over the pass, as a whole and in
- * parts (the decomposition; the rest); and the rate of its operations to that of a 2048^3 product.
+ *   bench_bands [threads [tokens]]
+ * ESM2-8M and Pythia-70M shapes (tokens: the first alone) with random weights. A round is a plain
+ * pass with logits, then a whole survey (a pass that keeps queries, keys and some scores, room and
+ * threads for it, the decomposition, its sums), so that what else the machine does meets both.
+ * Printed are medians over the rounds: seconds; what the survey takes beyond the pass, over the
+ * pass, as a whole and in parts (the decomposition; the rest); and the rate of its operations to
+ * that of a 2048^3 product.
  */
 #include <math.h>
 #include <stdio.h>
@@ -174,6 +175,10 @@ int main(int argc, char **argv)
     threads = argc > 1 ? atoi(argv[1]) : sx_blas_threads();
     sx_blas_set_threads(threads);
     printf("%d threads\n", threads);
+    if (argc > 2) {
+        compare("ESM2-8M", esm2_8m, strtoul(argv[2], NULL, 10));
+        return 0;
+    }
     compare("ESM2-8M, 128 tokens", esm2_8m, 128);
     compare("ESM2-8M, 256 tokens", esm2_8m, 256);
     compare("ESM2-8M, 1022 tokens", esm2_8m, 1022);

@@ -65,6 +65,8 @@ struct sx_attention_head {
      * and may change it; a changed pattern is not normalised again. */
     void (*on_scores)(void *ctx, size_t query, float *row);
     void (*on_pattern)(void *ctx, size_t query, float *row);
+    const uint8_t *shown; /* [n_q] 1: they see this query's row; NULL: all. A row that is not shown
+                             costs nothing, and its bits are the same */
     void *ctx;
     float *pattern; /* [n_q,n_k] of leading dimension ldp: a copy of the pattern, or NULL */
     size_t ldp;

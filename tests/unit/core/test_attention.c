@@ -398,3 +398,50 @@ Test(attention, a_hook_may_open_what_the_mask_closed)
         finish(&t);
     }
 }
+
+/* Which rows are seen: those shown, and no bit of any row depends on who looked. */
+static void note(void *ctx, size_t query, float *row)
+{
+    (void)row;
+    ((uint8_t *)ctx)[query]++;
+}
+
+static void check_shown(int64_t causal, size_t n_q)
+{
+    struct trial t;
+    start(&t, n_q, 37, 16);
+    t.head.causal = causal;
+    sx_attention_head(&t.head);
+    const size_t size = n_q * t.head.ldo * sizeof(float);
+    float *unseen = sx_xmalloc(size);
+    memcpy(unseen, t.head.out, size);
+    for (size_t first = 0; first < n_q; first++) {
+        uint8_t shown[40] = {0}, seen[40] = {0};
+        for (size_t i = first; i < n_q; i += 7)
+            shown[i] = 1;
+        t.head.shown = shown;
+        t.head.ctx = seen;
+        t.head.on_scores = note;
+        t.head.on_pattern = first % 2 ? note : NULL;
+        memset(t.head.out, 0, size);
+        sx_attention_head(&t.head);
+        for (size_t i = 0; i < n_q; i++) {
+            cr_assert_eq(seen[i], shown[i] * (first % 2 ? 2 : 1), "row %zu from %zu", i, first);
+            cr_assert_eq(
+                memcmp(t.head.out + i * t.head.ldo, unseen + i * t.head.ldo, 16 * sizeof(float)), 0,
+                "row %zu from %zu", i, first);
+        }
+    }
+    sx_free(unseen);
+    finish(&t);
+}
+
+Test(attention, only_shown_rows_are_seen)
+{
+    EACH_SET
+    {
+        check_shown(INT64_MAX, 29);
+        check_shown(0, 29);
+        check_shown(5, 3);
+    }
+}

@@ -422,6 +422,57 @@ Test(hooks, sequences_of_a_batch)
     cr_assert(difference(logits + (size_t)N * V, plain, (size_t)N * V) > 1e-3);
 }
 
+/* Rows that nobody looks at are passed over; long enough for several blocks of queries. */
+static void check_rows(struct tiny_shape of)
+{
+    enum { LONG = 150, ROWS = 4 };
+    static const uint32_t rows[ROWS] = {0, 63, 64, 130}, row[] = {70}, keys[] = {3, 69};
+    struct fixture g = fixture_random(of, 5);
+    int32_t many[LONG];
+    fixture_ids(&g, many, LONG, 6);
+    const struct sx_capture chosen = {.tokens = {rows, ROWS}};
+    for (int point = SX_POINT_SCORES; point <= SX_POINT_ATTN; point++) {
+        float *all = fixture_capture(&g, many, LONG, (enum sx_point)point, NULL);
+        float *some = fixture_capture(&g, many, LONG, (enum sx_point)point, &chosen);
+        for (size_t unit = 0; unit < (size_t)L * H; unit++)
+            for (size_t r = 0; r < ROWS; r++)
+                cr_assert_eq(memcmp(some + (unit * ROWS + r) * LONG,
+                                    all + (unit * LONG + rows[r]) * LONG, LONG * sizeof *all),
+                             0, "%s, unit %zu, row %zu", sx_point_name((enum sx_point)point), unit,
+                             r);
+        sx_free(all);
+        sx_free(some);
+    }
+    const struct sx_intervention closed = {.point = SX_POINT_SCORES,
+                                           .tokens = {row, 1},
+                                           .keys = {keys, 2},
+                                           .band = -1,
+                                           .action = SX_DO_FORBID};
+    float *ctx[2];
+    for (int i = 0; i < 2; i++) {
+        struct sx_capture capture = {.point = SX_POINT_CTX, .layers = {(uint32_t[]){0}, 1}};
+        ctx[i] = sx_xcalloc((size_t)LONG * D, sizeof *ctx[i]);
+        capture.out = ctx[i];
+        const struct sx_hooks hooks = {.captures = &capture,
+                                       .n_captures = 1,
+                                       .interventions = &closed,
+                                       .n_interventions = (size_t)i};
+        sx_free(fixture_logits(&g, many, LONG, &hooks));
+    }
+    for (size_t t = 0; t < LONG; t++)
+        cr_assert_eq(memcmp(ctx[0] + t * D, ctx[1] + t * D, D * sizeof *ctx[0]) != 0, t == row[0],
+                     "row %zu", t);
+    sx_free(ctx[0]);
+    sx_free(ctx[1]);
+    fixture_close(&g);
+}
+
+Test(hooks, chosen_rows_of_scores)
+{
+    check_rows(shape);
+    check_rows((struct tiny_shape){SX_MODEL_GPT_NEOX, L, D, H, F, 50, 8});
+}
+
 static void refuse(struct sx_intervention iv, const char *word)
 {
     float logits[N * V];
