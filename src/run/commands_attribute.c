@@ -146,6 +146,8 @@ static void print_rows(const struct sx_value *document, struct sx_str *out)
 
 static void print_groups(const struct sx_value *groups, struct sx_str *out)
 {
+    if (sx_value_kind(groups) != SX_VALUE_MAP) /* a file of a stranger */
+        return;
     sx_str_append(out, "groups  ");
     for (size_t i = 0; i < sx_value_count(groups); i++)
         sx_str_printf(out, "  %s %+.4f",

@@ -191,7 +191,8 @@ SX_PRINT(nterm)
     sx_str_append_char(out, '\n');
     for (size_t i = 0; i < sx_value_count(rows); i++)
         print_row(sx_value_item(rows, i), out);
-    for (size_t i = 0; i < sx_value_count(by_class); i++)
+    const size_t n_classes = sx_value_kind(by_class) == SX_VALUE_MAP ? sx_value_count(by_class) : 0;
+    for (size_t i = 0; i < n_classes; i++)
         print_summary(sx_value_key(by_class, i), sx_value_item(by_class, i), out);
     print_summary("all that do not start with M", sx_value_get(summary, "not_met"), out);
 }
