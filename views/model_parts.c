@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sextant/base/text.h"
 #include "sextant/model/names.h"
 #include "sextant/run/command.h"
 #include "sextant/tui/plot.h"
@@ -454,4 +455,51 @@ int sx_draw_model_facts(struct sx_canvas *cv, int y, const struct sx_model_info 
         y += sx_paragraph(&line, 0, SX_STYLE_WARN, info->warnings[i]) + (i + 1 == info->n_warnings);
     }
     return y;
+}
+
+/* --- stored runs --------------------------------------------------------------------------------
+ */
+
+const char *sx_clean_value(char *buf, size_t size, const struct sx_value *text)
+{
+    const char *from = sx_value_string_or(text, "");
+    sx_text_clean(buf, size, from, strlen(from));
+    return buf;
+}
+
+/* "attn            F32 2×2×6×6" */
+static int draw_tensor(struct sx_canvas *cv, int y, const struct sx_value *tensor)
+{
+    const struct sx_value *shape = sx_value_get(tensor, "shape");
+    char sides[64] = "", name[64];
+    size_t used = 0;
+
+    for (size_t i = 0; i < sx_value_count(shape) && used + 24 < sizeof sides; i++)
+        used += (size_t)snprintf(sides + used, sizeof sides - used, "%s%lld", i ? "×" : "",
+                                 (long long)sx_value_int_or(sx_value_item(shape, i), 0));
+    sx_put_cut(cv, 0, y, 16, SX_STYLE_TEXT,
+               sx_clean_value(name, sizeof name, sx_value_get(tensor, "name")));
+    sx_putf(cv, 18, y, SX_STYLE_NUMBER, "%s %s",
+            sx_value_string_or(sx_value_get(tensor, "dtype"), ""), sides);
+    return 1;
+}
+
+void sx_draw_run(struct sx_canvas *cv, const struct sx_value *run)
+{
+    static const char *const keys[] = {"line", "model", "fingerprint", "interventions", "tool"};
+    const struct sx_value *tensors = sx_value_get(run, "tensors");
+    int y = 0;
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        char text[512];
+        if (!*sx_clean_value(text, sizeof text, sx_value_get(run, keys[i])))
+            continue;
+        sx_put(cv, 0, y, SX_STYLE_LABEL, keys[i]);
+        struct sx_canvas part = sx_canvas_sub(cv, (struct sx_rect){14, y, cv->w - 14, cv->h - y});
+        const int rows = sx_paragraph(&part, 0, SX_STYLE_TEXT, text);
+        y += rows > 0 ? rows : 1;
+    }
+    y++;
+    for (size_t i = 0; i < sx_value_count(tensors) && y < cv->h; i++)
+        y += draw_tensor(cv, y, sx_value_item(tensors, i));
 }

@@ -77,4 +77,9 @@ const char *sx_count_text(char *buf, size_t size, uint64_t n);
 /* Label and value, line by line from row y on; returns the row behind them. */
 int sx_draw_model_facts(struct sx_canvas *cv, int y, const struct sx_model_info *info);
 
+/* A text from a file, sanitised; "" for none. */
+const char *sx_clean_value(char *buf, size_t size, const struct sx_value *text);
+/* What a *.run.h5 says of itself: by what line it was made, of which model, and its arrays. */
+void sx_draw_run(struct sx_canvas *cv, const struct sx_value *run);
+
 #endif

@@ -296,6 +296,21 @@ static void panes_of(const struct sx_view *view, struct sx_rect pane[2])
     sx_two_panes(view, sx_layout_int(view, "share", 50), pane);
 }
 
+/* Of an answer that no screen shows the way to see it is said. */
+static void draw_stored(struct sx_canvas *cv, const struct sx_entry *entry)
+{
+    struct sx_canvas body = sx_frame(cv, entry->label, NULL, true);
+    const int foot = body.h > 4;
+    struct sx_canvas inner =
+        sx_canvas_sub(&body, (struct sx_rect){2, foot, body.w - 4, body.h - 3 * foot});
+
+    sx_draw_run(&inner, entry->run);
+    if (foot)
+        sx_putf(&body, 2, body.h - 1, SX_STYLE_DIM, "%s",
+                sx_entry_asked(entry) ? "Enter in the workspace shows it."
+                                      : "sextant info FILE prints the answer.");
+}
+
 static void inspector_draw(const struct sx_view *view, const struct sx_session *session,
                            struct sx_canvas *canvas)
 {
@@ -310,6 +325,10 @@ static void inspector_draw(const struct sx_view *view, const struct sx_session *
     if (entry && entry->kind == SX_ENTRY_MODEL) {
         struct sx_canvas body = sx_frame(canvas, entry->label, NULL, true);
         draw_model(&body, entry);
+        return;
+    }
+    if (entry && entry->kind == SX_ENTRY_RUN && entry->run) {
+        draw_stored(canvas, entry);
         return;
     }
     if (!entry || entry->kind != SX_ENTRY_SAE) {

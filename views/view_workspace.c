@@ -151,13 +151,6 @@ static void seeds_text(char *out, size_t size, const struct sx_session *session,
 }
 
 /* "esm2-mini  6L 128d 8h"; the family in the column of the seeds. */
-static const char *clean(char *buf, size_t size, const struct sx_value *text)
-{
-    const char *from = sx_value_string_or(text, "");
-    sx_text_clean(buf, size, from, strlen(from));
-    return buf;
-}
-
 static void model_cell(const struct sx_entry *entry, int column, int name_width,
                        struct sx_table_cell *out)
 {
@@ -201,9 +194,9 @@ static void list_cell(const void *ctx, size_t row, int column, struct sx_table_c
                 out, SX_STYLE_TEXT,
                 sx_middle_cut(out->buffer, sizeof out->buffer, entry->label, list->name_width));
         else if (column == LIST_SEEDS && entry->run)
-            sx_cell_text(
-                out, SX_STYLE_LABEL,
-                clean(out->buffer, sizeof out->buffer, sx_value_get(entry->run, "command")));
+            sx_cell_text(out, SX_STYLE_LABEL,
+                         sx_clean_value(out->buffer, sizeof out->buffer,
+                                        sx_value_get(entry->run, "command")));
         else if (column == LIST_FLAG && entry->kind == SX_ENTRY_PROBLEM)
             sx_cell_text(out, SX_STYLE_BAD, "!");
         return;
@@ -643,43 +636,6 @@ static void draw_model(struct sx_canvas *body, const struct sx_entry *entry)
                    : " opens it: type a prompt, see what is predicted");
 }
 
-/* "attn            F32 2×2×6×6" */
-static int draw_tensor(struct sx_canvas *cv, int y, const struct sx_value *tensor)
-{
-    const struct sx_value *shape = sx_value_get(tensor, "shape");
-    char sides[64] = "", name[64];
-    size_t used = 0;
-
-    for (size_t i = 0; i < sx_value_count(shape) && used + 24 < sizeof sides; i++)
-        used += (size_t)snprintf(sides + used, sizeof sides - used, "%s%lld", i ? "×" : "",
-                                 (long long)sx_value_int_or(sx_value_item(shape, i), 0));
-    sx_put_cut(cv, 0, y, 16, SX_STYLE_TEXT, clean(name, sizeof name, sx_value_get(tensor, "name")));
-    sx_putf(cv, 18, y, SX_STYLE_NUMBER, "%s %s",
-            sx_value_string_or(sx_value_get(tensor, "dtype"), ""), sides);
-    return 1;
-}
-
-/* What the file says of itself: by what line it was made, of which model, and its arrays. */
-static void draw_run(struct sx_canvas *cv, const struct sx_value *run)
-{
-    static const char *const keys[] = {"line", "model", "fingerprint", "interventions", "tool"};
-    const struct sx_value *tensors = sx_value_get(run, "tensors");
-    int y = 0;
-
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        char text[512];
-        if (!*clean(text, sizeof text, sx_value_get(run, keys[i])))
-            continue;
-        sx_put(cv, 0, y, SX_STYLE_LABEL, keys[i]);
-        struct sx_canvas part = sx_canvas_sub(cv, (struct sx_rect){14, y, cv->w - 14, cv->h - y});
-        const int rows = sx_paragraph(&part, 0, SX_STYLE_TEXT, text);
-        y += rows > 0 ? rows : 1;
-    }
-    y++;
-    for (size_t i = 0; i < sx_value_count(tensors) && y < cv->h; i++)
-        y += draw_tensor(cv, y, sx_value_item(tensors, i));
-}
-
 static void draw_entry(struct sx_canvas *cv, const struct sx_entry *entry, bool focus)
 {
     char title[96];
@@ -697,7 +653,7 @@ static void draw_entry(struct sx_canvas *cv, const struct sx_entry *entry, bool 
     if (entry->kind == SX_ENTRY_PROBLEM)
         sx_paragraph(&inner, 0, SX_STYLE_BAD, entry->problem.message);
     else if (entry->kind == SX_ENTRY_RUN && entry->run)
-        draw_run(&inner, entry->run);
+        sx_draw_run(&inner, entry->run);
     else if (entry->kind == SX_ENTRY_RUN)
         sx_paragraph(&inner, 0, SX_STYLE_TEXT,
                      "Activations of a transformer, as `run --out` wrote them. h5py and h5dump "
@@ -765,7 +721,7 @@ static void draw_empty(struct sx_canvas *cv, const struct sx_session *session)
 static bool has_models(const struct sx_workspace *workspace)
 {
     for (size_t i = 0; i < workspace->n_entries; i++)
-        if (sx_entry_asked(&workspace->entries[i]))
+        if (sx_entry_asked(&workspace->entries[i]) || workspace->entries[i].kind == SX_ENTRY_RUN)
             return true;
     return false;
 }
@@ -989,8 +945,6 @@ static void open_row(const struct workspace_state *state, const struct sx_sessio
         open_proteins(session, row->index, emit);
     else if (sx_entry_asked(&session->workspace.entries[row->index]))
         open_model(session, row->index, emit);
-    else if (session->workspace.entries[row->index].kind == SX_ENTRY_RUN)
-        sx_emit_line(emit, "message no screen shows this; sextant info prints it");
     else
         sx_emit_line(emit, "view inspector");
 }
