@@ -21,9 +21,9 @@ enum {
 static const uint64_t MAX_VALUES = 1 << 26;
 
 struct sx_answer {
-    const struct sx_answer_kind *kind;
-    struct sx_value *model, *scalars; /* attributes of the root and of the group */
-    struct sx_tensor_out *tensors;    /* names borrowed, data owned */
+    const struct sx_answer_kind *kind; /* NULL: the model is all that is kept */
+    struct sx_value *model, *scalars;  /* attributes of the root and of the group */
+    struct sx_tensor_out *tensors;     /* names borrowed, data owned */
     size_t n, room;
 };
 
@@ -245,18 +245,35 @@ static enum sx_status add_tokens(struct sx_answer *answer, const struct sx_model
     return status;
 }
 
-enum sx_status sx_answer_keep(struct sx_job *job, struct sx_model *model, const int32_t *ids,
-                              size_t n, enum sx_slot slot, const void *data, struct sx_error *err)
+/* NULL: the job keeps no arrays. */
+static struct sx_answer *answer_new(struct sx_job *job)
 {
-    SX_ASSERT(!job->result && sx_answer_kind_of(slot));
+    SX_ASSERT(!job->result);
     if (!sx_result_file_has_arrays(job))
-        return SX_OK;
+        return NULL;
     struct sx_answer *answer = sx_xcalloc(1, sizeof *answer);
     job->result = answer;
     job->result_free = answer_free;
-    answer->kind = sx_answer_kind_of(slot);
     answer->model = sx_value_map();
     answer->scalars = sx_value_map();
+    return answer;
+}
+
+enum sx_status sx_answer_keep_model(struct sx_job *job, struct sx_model *model,
+                                    struct sx_error *err)
+{
+    struct sx_answer *answer = answer_new(job);
+    return answer ? sx_model_tell(model, answer->model, err) : SX_OK;
+}
+
+enum sx_status sx_answer_keep(struct sx_job *job, struct sx_model *model, const int32_t *ids,
+                              size_t n, enum sx_slot slot, const void *data, struct sx_error *err)
+{
+    struct sx_answer *answer = answer_new(job);
+    if (!answer)
+        return SX_OK;
+    answer->kind = sx_answer_kind_of(slot);
+    SX_ASSERT(answer->kind);
     sx_document_text(answer->model, "slot", answer->kind->name);
     sx_document_int(answer->model, "sequences", ids ? 1 : 0);
     SX_TRY(sx_model_tell(model, answer->model, err));
@@ -275,6 +292,8 @@ void sx_answer_about(const struct sx_answer *answer, struct sx_value *about)
 enum sx_status sx_answer_write(const struct sx_answer *answer, struct sx_h5 *h5,
                                struct sx_error *err)
 {
+    if (!answer->kind)
+        return SX_OK;
     for (size_t i = 0; i < answer->n; i++) {
         const struct sx_tensor_out *tensor = &answer->tensors[i];
         const bool root = tensor->name[0] == '/';

@@ -17,6 +17,9 @@ struct sx_answer;
 enum sx_status sx_answer_keep(struct sx_job *job, struct sx_model *model, const int32_t *ids,
                               size_t n, enum sx_slot slot, const void *data,
                               struct sx_error *err) SX_MUST_CHECK;
+/* The same for an answer that no slot shows: only the model is told. */
+enum sx_status sx_answer_keep_model(struct sx_job *job, struct sx_model *model,
+                                    struct sx_error *err) SX_MUST_CHECK;
 /* The name of a label in a slot: a token as a reader wants it; "" for -1 and below. */
 void sx_answer_label(const struct sx_model *model, int32_t id, char *buf, size_t size);
 

@@ -131,7 +131,7 @@ static enum sx_status run_survey(struct bands *b, struct sx_error *err)
     SX_TRY(sx_band_survey_run(b->runner, &sequence, sx_blas_threads(), &b->survey, &b->job->task,
                               err));
     b->job->document = sx_band_survey_document(b->model, &b->survey, &b->filter);
-    return SX_OK;
+    return sx_answer_keep_model(b->job, b->model, err);
 }
 
 static void label_head(const struct sx_model *model, struct sx_head_data *data)
@@ -240,10 +240,12 @@ static enum sx_status run_many(struct bands *b, struct sx_error *err)
     }
     if (status == SX_OK && n == 0)
         status = sx_fail(err, SX_ERR_USAGE, "bands: no sequence has the query, key and --against");
-    if (status == SX_OK)
+    if (status == SX_OK) {
         b->job->document =
             sx_bands_many_document(b->model, results, n, &b->filter,
                                    (uint64_t)sx_value_int_or(sx_value_get(b->args, "seed"), 0));
+        status = sx_answer_keep_model(b->job, b->model, err);
+    }
     for (size_t i = 0; i < n; i++)
         sx_bands_result_release(&results[i]);
     sx_free(results);

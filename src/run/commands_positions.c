@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "answer.h"
 #include "document.h"
 #include "measure_scan.h"
 #include "model_input.h"
@@ -411,9 +412,11 @@ SX_RUN(positions)
 {
     struct positions p = {.job = job};
     p.seed = (uint64_t)sx_value_int_or(sx_value_get(job->args, "seed"), 0);
-    const enum sx_status status = measure(&p, err);
-    if (status == SX_OK)
+    enum sx_status status = measure(&p, err);
+    if (status == SX_OK) {
         tell(&p);
+        status = sx_answer_keep_model(job, p.model, err);
+    }
     drop_variants(&p);
     for (size_t i = 0; i < p.n_points; i++)
         sx_free(p.points[i].value);

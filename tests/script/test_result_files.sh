@@ -18,6 +18,7 @@ same_answer() { # NAME ARG…
     run_ok info "$name.run.h5"
     assert_contains "$out" "sextant $name" "the command line of $name"
     assert_contains "$out" "document" "the datasets of $name"
+    assert_contains "$out" "fingerprint" "the model of $name"
     run_fail 1 "$name" tiny "$@" --out "$name.run.h5"
     assert_contains "$err" 'already there' "$name does not replace a file"
     run_ok "$name" tiny "$@" --out "$name.run.h5" --force
