@@ -167,9 +167,9 @@ static char *input_again(const struct sx_session *session)
         return NULL;
     struct sx_str line = SX_STR_INIT;
     sx_str_append(&line, "input ");
-    if (input->run)
+    if (input->run && input->record > 0)
         sx_str_printf(&line, "--record %zu", input->record);
-    else
+    else if (!input->run)
         sx_command_quote(input->text, &line);
     return sx_str_take(&line);
 }

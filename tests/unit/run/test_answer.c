@@ -204,6 +204,11 @@ Test(answer, grids_and_proteins_come_back_bit_for_bit)
         }
         const struct sx_nterm_summary *all = &stored->summary;
         cr_assert(all->n_rows >= 1 && all->n_rows <= 3);
+        do_line(&other, "rescan");
+        cr_assert_eq(other.session->input.state, SX_STATE_READY, "%s",
+                     other.session->input.error.message);
+        cr_assert_eq(other.session->message_status, SX_OK, "%s", other.session->message);
+        cr_assert_eq(other.session->nterm.state, SX_STATE_READY);
     }
     stage_free(&other);
     stage_free(&s);
