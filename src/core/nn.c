@@ -179,10 +179,21 @@ void sx_attention_keys(const float *k, size_t ld, size_t n, size_t d, float *kt,
     }
 }
 
-void sx_band_sums(struct sx_band_sums *sums)
+size_t sx_band_scratch(size_t n)
 {
-    SX_ASSERT(2 * sums->n_rotary <= sums->d && sums->n_k <= sums->ldk);
-    kernels()->band_sums(sums);
+    return 3 * n + (size_t)3 * SX_BAND_ROOM;
+}
+
+void sx_band_pairs(struct sx_band_pairs *pairs)
+{
+    SX_ASSERT(pairs->n > 0 && (pairs->dims == 2 || pairs->scores));
+    kernels()->band_pairs(pairs);
+}
+
+void sx_band_check(struct sx_band_check *check)
+{
+    SX_ASSERT(2 * check->n_rotary <= check->d);
+    kernels()->band_check(check);
 }
 
 void sx_linear_few(enum sx_storage storage, const void *w, size_t in, size_t first, size_t last,

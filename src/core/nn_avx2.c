@@ -16,7 +16,8 @@ const struct sx_nn_kernels sx_nn_avx2 = {
     .softmax = softmax,
     .rotate = rotate,
     .attention = attention,
-    .band_sums = band_sums,
+    .band_pairs = band_pairs,
+    .band_check = band_check,
     .linear_few = linear_few,
     .linear_packed = linear_packed,
 };

@@ -21,7 +21,8 @@ struct sx_nn_kernels {
     void (*rotate)(float *x, size_t heads, size_t d_head, size_t bands, const float *cosine,
                    const float *sine);
     void (*attention)(const struct sx_attention_head *head);
-    void (*band_sums)(struct sx_band_sums *sums);
+    void (*band_pairs)(struct sx_band_pairs *pairs);
+    void (*band_check)(struct sx_band_check *check);
     void (*linear_few)(enum sx_storage storage, const void *w, size_t in, size_t first, size_t last,
                        const float *bias, const float *x, size_t ldx, size_t rows, float *y,
                        size_t ldy);

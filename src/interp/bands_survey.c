@@ -17,19 +17,18 @@ struct survey {
     const struct sx_sequence *sequence;
     struct sx_band_survey *out;
     struct sx_task *task;
-    size_t H, n, ldk, width; /* width: of by_offset with room behind it */
+    size_t H, n, ld; /* ld: of what a thread has by dimension */
     bool causal;
     uint32_t rows[SX_SURVEY_ROWS];
     size_t n_rows;
-    size_t *row_of;       /* [n] number of the query among the rows; SIZE_MAX: none */
+    float *kept;          /* owned; what a pass gives: */
     float *q, *k, *score; /* [L,n,H,d] rotated; [L,H,n_rows,n] */
+    float *weight;        /* [2n-1] scale over the pairs so far apart; 0 where there are none */
     struct part {         /* of one thread; owned */
-        float *kt;        /* [d,ldk] keys transposed */
-        float *q;         /* [d] scaled */
-        float *offset;    /* [B,width] */
-        double *mean;     /* [d] sum of the keys that are seen */
-        float *taken;     /* [B] mean score of the band over the keys */
-        float *total;     /* [ldk] */
+        float *q, *k;     /* [d,n] with room around, as sx_band_pairs wants them */
+        float *running;   /* causal: [d,n] likewise, means of the keys 0 … t */
+        float *scores;    /* [4,n] likewise, of the dimensions that are not rotated */
+        float *sums;
         double worst, largest;
     } part[SX_GANG_MAX];
 };
@@ -37,103 +36,95 @@ struct survey {
 /* --- one head -----------------------------------------------------------------------------------
  */
 
-/* The mean over the keys of each band's score is that of the mean key. */
-static void mean_scores(const struct survey *s, struct part *part, size_t seen)
-{
-    const size_t B = s->shape.n_rotary;
-    for (size_t b = 0; b < s->shape.n; b++) {
-        double sum = 0;
-        if (b < B) {
-            sum = (double)part->q[b] * part->mean[b] + (double)part->q[b + B] * part->mean[b + B];
-        } else {
-            for (size_t i = 2 * B; i < s->shape.d; i++)
-                sum += (double)part->q[i] * part->mean[i];
-        }
-        part->taken[b] = (float)(sum / (double)seen);
-    }
-}
-
-static void add_key(const struct survey *s, struct part *part, const float *k)
-{
-    for (size_t i = 0; i < s->shape.d; i++)
-        part->mean[i] += (double)k[i];
-}
-
 static const float *row_at(const struct survey *s, const float *rows, size_t unit, size_t token)
 {
     return rows + ((unit / s->H * s->n + token) * s->H + unit % s->H) * s->shape.d;
 }
 
-/* unit: layer * H + head. */
-static void one_query(const struct survey *s, struct part *part, size_t unit, size_t query,
-                      double *size, double *centred)
+static void by_dimension(const struct survey *s, const float *from, size_t ld, float *to)
 {
-    const size_t d = s->shape.d;
-    const float *q = row_at(s, s->q, unit, query);
-    const size_t seen = s->causal ? query + 1 : s->n;
-    const size_t row = s->row_of[query];
-    for (size_t i = 0; i < d; i++)
-        part->q[i] = q[i] * (float)s->shape.scale;
-    mean_scores(s, part, seen);
-    struct sx_band_sums sums = {
-        .q = part->q,
-        .kt = part->kt,
-        .ldk = s->ldk,
-        .n_k = seen,
-        .d = d,
-        .n_rotary = s->shape.n_rotary,
-        .mean = part->taken,
-        .score = row < s->n_rows ? s->score + (unit * s->n_rows + row) * s->n : NULL,
-        .by_offset = part->offset + (s->n - 1 - query),
-        .ldo = s->width,
-        .total = part->total,
-        .size = size,
-        .centred = centred,
-    };
-    sx_band_sums(&sums);
-    if (row >= s->n_rows)
-        return;
-    part->worst = fmax(part->worst, (double)sums.worst);
-    part->largest = fmax(part->largest, (double)sums.largest);
+    sx_attention_keys(from, ld, s->n, s->shape.d, to + SX_BAND_ROOM, s->ld, 0);
 }
 
-/* Pairs with key - query = i - (n-1). */
-static size_t pairs_at(const struct survey *s, size_t i)
+/* Some dimensions at a time: one sum alone would wait for itself. */
+static void running_means(const struct survey *s, struct part *part)
 {
-    const size_t apart = i < s->n - 1 ? s->n - 1 - i : i - (s->n - 1);
-    return s->causal && i > s->n - 1 ? 0 : s->n - apart;
+    enum { AT_ONCE = 8 };
+    const size_t d = s->shape.d;
+    for (size_t i = 0; i < d; i += AT_ONCE) {
+        const size_t n = d - i < AT_ONCE ? d - i : AT_ONCE;
+        const float *k = part->k + i * s->ld + SX_BAND_ROOM;
+        float *out = part->running + i * s->ld + SX_BAND_ROOM;
+        double sum[AT_ONCE] = {0};
+        for (size_t t = 0; t < s->n; t++) {
+            const double share = 1 / (double)(t + 1);
+            for (size_t c = 0; c < n; c++) {
+                sum[c] += (double)k[c * s->ld + t];
+                out[c * s->ld + t] = (float)(sum[c] * share);
+            }
+        }
+    }
+}
+
+/* unit: layer * H + head. */
+static void check_rows(const struct survey *s, struct part *part, size_t unit)
+{
+    for (size_t r = 0; r < s->n_rows; r++) {
+        struct sx_band_check check = {
+            .q = row_at(s, s->q, unit, s->rows[r]),
+            .k = part->k + SX_BAND_ROOM,
+            .ld = s->ld,
+            .n = s->causal ? s->rows[r] + 1 : s->n,
+            .d = s->shape.d,
+            .n_rotary = s->shape.n_rotary,
+            .scale = (float)s->shape.scale,
+            .score = s->score + (unit * s->n_rows + r) * s->n,
+        };
+        sx_band_check(&check);
+        part->worst = fmax(part->worst, (double)check.worst);
+        part->largest = fmax(part->largest, (double)check.largest);
+    }
 }
 
 static void one_head(const struct survey *s, struct part *part, size_t unit)
 {
-    const size_t d = s->shape.d;
-    const size_t B = s->shape.n;
-    const size_t ld = s->H * d;
-    const size_t first = unit * B;
-    const size_t offsets = 2 * s->n - 1;
+    const size_t B = s->shape.n_rotary;
+    const size_t ld = s->H * s->shape.d;
+    const size_t first = unit * s->shape.n;
     double *size = s->out->size + first;
     double *centred = s->out->centred + first;
     double all = 0;
-    sx_attention_keys(row_at(s, s->k, unit, 0), ld, s->n, d, part->kt, s->ldk, 0);
-    memset(part->offset, 0, B * s->width * sizeof *part->offset);
-    memset(part->mean, 0, d * sizeof *part->mean);
-    for (size_t t = 0; t < s->n && !s->causal; t++)
-        add_key(s, part, row_at(s, s->k, unit, t));
-    for (size_t t = 0; t < s->n; t++) {
-        if (s->causal)
-            add_key(s, part, row_at(s, s->k, unit, t));
-        one_query(s, part, unit, t, size, centred);
-    }
+    by_dimension(s, row_at(s, s->q, unit, 0), ld, part->q);
+    by_dimension(s, row_at(s, s->k, unit, 0), ld, part->k);
+    if (s->causal)
+        running_means(s, part);
+    check_rows(s, part, unit);
     const double pairs = (double)s->n * (double)(s->causal ? s->n + 1 : 2 * s->n) / 2;
-    for (size_t b = 0; b < B; b++)
-        all += size[b];
-    for (size_t b = 0; b < B; b++) {
+    for (size_t b = 0; b < s->shape.n; b++) {
+        const bool rotated = b < B;
+        const size_t at = (rotated ? b : 2 * B) * s->ld + SX_BAND_ROOM;
+        struct sx_band_pairs band = {
+            .n = s->n,
+            .dims = rotated ? 2 : s->shape.d - 2 * B,
+            .causal = s->causal,
+            .q = part->q + at,
+            .k = part->k + at,
+            .ld = rotated ? B * s->ld : s->ld,
+            .running = s->causal ? part->running + at : NULL,
+            .weight = s->weight,
+            .by_offset = s->out->by_offset + (first + b) * (2 * s->n - 1),
+            .scores = part->scores + SX_BAND_ROOM,
+            .lds = s->ld,
+            .sums = part->sums,
+        };
+        sx_band_pairs(&band);
+        all += band.size;
+        size[b] = band.size;
+        centred[b] = band.centred * s->shape.scale / pairs;
+    }
+    for (size_t b = 0; b < s->shape.n; b++) {
         s->out->share[first + b] = all > 0 ? size[b] / all : 0;
-        size[b] /= pairs;
-        centred[b] /= pairs;
-        for (size_t i = 0; i < offsets; i++)
-            s->out->by_offset[(first + b) * offsets + i] =
-                pairs_at(s, i) ? part->offset[b * s->width + i] / (float)pairs_at(s, i) : 0;
+        size[b] *= s->shape.scale / pairs;
     }
 }
 
@@ -170,35 +161,56 @@ static enum sx_status run_model(struct survey *s, struct sx_error *err)
 static bool part_room(const struct survey *s, struct part *part)
 {
     const size_t d = s->shape.d;
-    part->kt = sx_calloc_big(d, s->ldk * sizeof(float));
-    part->q = sx_calloc_big(d, sizeof(float));
-    part->offset = sx_calloc_big(s->shape.n, s->width * sizeof(float));
-    part->mean = sx_calloc_big(d, sizeof(double));
-    part->taken = sx_calloc_big(s->shape.n, sizeof(float));
-    part->total = sx_calloc_big(s->ldk, sizeof(float));
-    return part->kt && part->q && part->offset && part->mean && part->taken && part->total;
+    part->q = sx_calloc_big(d, s->ld * sizeof(float));
+    part->k = sx_calloc_big(d, s->ld * sizeof(float));
+    part->running = sx_calloc_big(s->causal ? d : 0, s->ld * sizeof(float));
+    part->scores = sx_calloc_big(4, s->ld * sizeof(float));
+    part->sums = sx_alloc_big(sx_band_scratch(s->n), sizeof(float));
+    return part->q && part->k && part->running && part->scores && part->sums;
 }
 
 static void choose_rows(struct survey *s)
 {
-    s->row_of = sx_xcalloc(s->n, sizeof *s->row_of);
     s->n_rows = s->n < SX_SURVEY_ROWS ? s->n : SX_SURVEY_ROWS;
-    for (size_t t = 0; t < s->n; t++)
-        s->row_of[t] = SIZE_MAX;
-    for (size_t r = 0; r < s->n_rows; r++) {
-        const size_t t = s->n_rows > 1 ? r * (s->n - 1) / (s->n_rows - 1) : 0;
-        s->rows[r] = (uint32_t)t;
-        s->row_of[t] = r;
-    }
+    for (size_t r = 0; r < s->n_rows; r++)
+        s->rows[r] = (uint32_t)(s->n_rows > 1 ? r * (s->n - 1) / (s->n_rows - 1) : 0);
+}
+
+/* Pairs with key - query = i - (n-1). */
+static size_t pairs_at(const struct survey *s, size_t i)
+{
+    const size_t apart = i < s->n - 1 ? s->n - 1 - i : i - (s->n - 1);
+    return s->causal && i > s->n - 1 ? 0 : s->n - apart;
+}
+
+static void weigh(struct survey *s)
+{
+    s->weight = sx_xcalloc(2 * s->n - 1, sizeof *s->weight);
+    for (size_t i = 0; i < 2 * s->n - 1; i++)
+        s->weight[i] = pairs_at(s, i) ? (float)(s->shape.scale / (double)pairs_at(s, i)) : 0;
+}
+
+static size_t kept_scores(const struct survey *s)
+{
+    return (size_t)s->info->n_layers * s->H * s->n_rows * s->n;
+}
+
+/* One block: large enough, it is of large pages. */
+static void keep_room(struct survey *s)
+{
+    const size_t rows = (size_t)s->info->n_layers * s->n * (size_t)s->info->d_model;
+    s->kept = sx_alloc_big(2 * rows + kept_scores(s), sizeof(float));
+    s->q = s->kept;
+    s->k = s->kept ? s->kept + rows : NULL;
+    s->score = s->kept ? s->kept + 2 * rows : NULL;
 }
 
 static enum sx_status make_room(struct survey *s, int members, struct sx_error *err)
 {
     struct sx_band_survey *out = s->out;
     choose_rows(s);
+    weigh(s);
     const size_t cells = (size_t)s->info->n_layers * s->H * s->shape.n;
-    const size_t D = (size_t)s->info->d_model;
-    const size_t rows = (size_t)s->info->n_layers * s->n;
     bool ok = true;
     *out = (struct sx_band_survey){
         .n_layers = (size_t)s->info->n_layers,
@@ -210,16 +222,14 @@ static enum sx_status make_room(struct survey *s, int members, struct sx_error *
         .share = sx_xcalloc(cells, sizeof(double)),
         .size = sx_xcalloc(cells, sizeof(double)),
         .centred = sx_xcalloc(cells, sizeof(double)),
-        .by_offset = sx_calloc_big(cells, (2 * s->n - 1) * sizeof(float)),
+        .by_offset = sx_alloc_big(cells, (2 * s->n - 1) * sizeof(float)),
     };
     for (size_t b = 0; b < s->shape.n; b++)
         out->period[b] = sx_band_period(&s->shape, b);
-    s->q = sx_alloc_big(rows, D * sizeof(float));
-    s->k = sx_alloc_big(rows, D * sizeof(float));
-    s->score = sx_alloc_big((size_t)s->info->n_layers * s->H * s->n_rows, s->n * sizeof(float));
+    keep_room(s);
     for (int m = 0; m < members; m++)
         ok = part_room(s, &s->part[m]) && ok;
-    if (ok && out->by_offset && s->q && s->k && s->score)
+    if (ok && out->by_offset && s->kept)
         return SX_OK;
     return sx_fail(err, SX_ERR_NOMEM, "%s: no memory for all pairs of %zu tokens", s->info->path,
                    s->n);
@@ -227,17 +237,14 @@ static enum sx_status make_room(struct survey *s, int members, struct sx_error *
 
 static void release_room(struct survey *s)
 {
-    sx_free(s->q);
-    sx_free(s->k);
-    sx_free(s->score);
-    sx_free(s->row_of);
+    sx_free(s->kept);
+    sx_free(s->weight);
     for (size_t m = 0; m < SX_GANG_MAX; m++) {
-        sx_free(s->part[m].kt);
         sx_free(s->part[m].q);
-        sx_free(s->part[m].offset);
-        sx_free(s->part[m].mean);
-        sx_free(s->part[m].taken);
-        sx_free(s->part[m].total);
+        sx_free(s->part[m].k);
+        sx_free(s->part[m].running);
+        sx_free(s->part[m].scores);
+        sx_free(s->part[m].sums);
     }
 }
 
@@ -275,8 +282,7 @@ enum sx_status sx_band_survey_run(struct sx_runner *runner, const struct sx_sequ
         .task = task,
         .H = (size_t)info->n_heads,
         .n = sequence->n,
-        .ldk = (sequence->n + 15) / 16 * 16,
-        .width = (2 * sequence->n + 15) / 16 * 16,
+        .ld = (sequence->n + 15) / 16 * 16 + (size_t)2 * SX_BAND_ROOM,
         .causal = info->family == SX_MODEL_GPT_NEOX,
     };
     *out = (struct sx_band_survey){0};

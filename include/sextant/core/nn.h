@@ -8,6 +8,7 @@
 #ifndef SEXTANT_CORE_NN_H
 #define SEXTANT_CORE_NN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -79,23 +80,36 @@ void sx_attention_head(const struct sx_attention_head *head);
 void sx_attention_keys(const float *k, size_t ld, size_t n, size_t d, float *kt, size_t ldk,
                        size_t first);
 
-/* One query's scores in rotary bands: band b is the pair (b, b + n_rotary) of d dimensions, and
- * what is not rotated is one more band behind them (when 2 n_rotary < d). Nothing is kept of a
- * score but sums. */
-struct sx_band_sums {
-    const float *q;  /* [d] rotated, times 1/sqrt(d) */
-    const float *kt; /* keys rotated and transposed, [d,n_k] of leading dimension ldk: as above */
-    size_t ldk, n_k, d, n_rotary;
-    const float *mean;  /* [bands] what `centred` takes off */
-    const float *score; /* [n_k] to compare the sums over bands with; NULL: nothing, and `total`,
-                           `worst` and `largest` are left alone */
-    float *by_offset;   /* [bands,n_k] of leading dimension ldo: the scores are added */
-    size_t ldo;         /* a multiple of 16 is faster */
-    float *total;       /* [n_k] out: sums over bands */
-    double *size, *centred; /* [bands]: Σ |s| and Σ |s - mean| are added */
-    float worst, largest;   /* out: of |score - total| and of |score| */
+/* All scores of one head in one rotary band, or in all dimensions that are not rotated. Nothing is
+ * kept of a score s = q k but sums. */
+enum { SX_BAND_ROOM = 32 };
+struct sx_band_pairs {
+    size_t n, dims;     /* tokens; 2: a band */
+    bool causal;        /* a query sees the keys 0 … its own place, else all */
+    const float *q, *k; /* [dims,n] rotated and transposed, rows ld apart; SX_BAND_ROOM zeros before
+                           and behind every row */
+    size_t ld;
+    const float *running; /* causal: [dims,n], rows as those of k, means of the keys 0 … t */
+    const float *weight;  /* [2n-1] */
+    float *by_offset; /* [2n-1] out: weight[i] Σ s over the pairs with key - query = i - (n-1) */
+    float *scores;    /* dims other than 2: [4,n], rows lds apart and as those of k; overwritten */
+    size_t lds;
+    float *sums;          /* [sx_band_scratch(n)], overwritten */
+    double size, centred; /* out: Σ |s| and Σ |s - mean of s over the query's keys| */
 };
-void sx_band_sums(struct sx_band_sums *sums);
+size_t sx_band_scratch(size_t n);
+void sx_band_pairs(struct sx_band_pairs *pairs);
+
+/* One query's sums over bands against its scores from elsewhere; q and k as above. */
+struct sx_band_check {
+    const float *q; /* [d] */
+    const float *k; /* [d,n], rows ld apart: band b is the rows b and b + n_rotary */
+    size_t ld, n, d, n_rotary;
+    float scale;          /* on the sums */
+    const float *score;   /* [n] */
+    float worst, largest; /* out: of |score - sum| and of |score| */
+};
+void sx_band_check(struct sx_band_check *check);
 
 /* y[r, o] = Σ_i w[o,i] x[r,i] (+ bias[o]) for a few rows (at most SX_FEW_ROWS) and the outputs
  * first <= o < last, reading each stored weight once: the time is that of reading them. */

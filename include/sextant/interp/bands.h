@@ -174,9 +174,9 @@ struct sx_band_survey {
     double residual;
     double seconds; /* in the decomposition, without the pass */
 };
-/* sequence: from the embedding on, no cache, at least one token. Keeps no more of a pass than
- * queries, keys and the compared scores of one layer. Released by the caller also after an error.
- */
+/* sequence: from the embedding on, no cache, at least one token. One pass keeps the
+ * queries and keys of all layers and the compared scores. Same bits however many threads there are.
+ * Released by the caller also after an error. */
 enum sx_status sx_band_survey_run(struct sx_runner *runner, const struct sx_sequence *sequence,
                                   int threads, struct sx_band_survey *out, struct sx_task *task,
                                   struct sx_error *err) SX_MUST_CHECK;

@@ -1,93 +1,155 @@
-/* Sums over scores in rotary bands against plain loops in double, under every instruction set that
- * this processor has. */
+/* Sums over all scores of a head in rotary bands against plain loops in double, under every
+ * instruction set that this processor has. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
 
 #include "../../../src/core/nn_kernels.h"
+#include "sextant/base/alloc.h"
 #include "sextant/base/rng.h"
 
-enum { MOST = 80, D = 22, ROTARY = 8, BANDS = 9 };
+enum { MOST = 70, ROOM = SX_BAND_ROOM, LD = 80 + 2 * ROOM, DIMS = 6, GUARD = 7 };
 
 struct twin {
-    double total[MOST], offset[BANDS][MOST], size[BANDS], centred[BANDS], worst, largest;
+    double offset[2 * MOST], size, centred;
 };
 
-static struct twin plain(const struct sx_band_sums *in, size_t bands)
+static float q[DIMS * LD], k[DIMS * LD], running[DIMS * LD], scores[4 * LD], weight[2 * MOST];
+
+static double score(size_t dims, size_t i, size_t j)
+{
+    double s = 0;
+    for (size_t c = 0; c < dims; c++)
+        s += (double)q[c * LD + ROOM + i] * (double)k[c * LD + ROOM + j];
+    return s;
+}
+
+static struct twin plain(size_t n, size_t dims, bool causal)
 {
     struct twin t = {0};
-    for (size_t j = 0; j < in->n_k; j++) {
-        for (size_t b = 0; b < bands; b++) {
-            double s = 0;
-            for (size_t i = 0; i < in->d; i++)
-                if ((i < 2 * in->n_rotary ? i % in->n_rotary : in->n_rotary) == b)
-                    s += (double)in->q[i] * (double)in->kt[i * in->ldk + j];
-            t.total[j] += s;
-            t.offset[b][j] = s;
-            t.size[b] += fabs(s);
-            t.centred[b] += fabs(s - (double)in->mean[b]);
+    for (size_t i = 0; i < n; i++) {
+        const size_t seen = causal ? i + 1 : n;
+        double mean = 0;
+        for (size_t j = 0; j < seen; j++)
+            mean += score(dims, i, j) / (double)seen;
+        for (size_t j = 0; j < seen; j++) {
+            const double s = score(dims, i, j);
+            const size_t at = j + n - 1 - i;
+            t.offset[at] += s * (double)weight[at];
+            t.size += fabs(s);
+            t.centred += fabs(s - mean);
         }
-        t.worst = fmax(t.worst, fabs(t.total[j] - (double)in->score[j]));
-        t.largest = fmax(t.largest, fabs((double)in->score[j]));
     }
     return t;
 }
 
-static void check(size_t n, size_t d)
+/* far: how far the keys' mean stands from zero, in their spread. */
+static void fill(size_t n, double far)
 {
-    const size_t ldk = (n + 15) / 16 * 16, bands = ROTARY + (d > 2 * ROTARY);
-    static float q[D], kt[D * 96], mean[BANDS], score[MOST], offset[BANDS][MOST + 16], total[MOST];
-    double size[BANDS], centred[BANDS];
-    struct sx_rng rng = sx_rng_make(n, d);
-    for (size_t i = 0; i < d; i++) {
-        q[i] = (float)sx_rng_normal(&rng);
-        for (size_t j = 0; j < ldk; j++) /* columns behind the keys must not count */
-            kt[i * ldk + j] = (float)sx_rng_normal(&rng);
+    struct sx_rng rng = sx_rng_make(n, 1);
+    memset(q, 0, sizeof q);
+    memset(k, 0, sizeof k);
+    memset(running, 0, sizeof running);
+    memset(scores, 0, sizeof scores);
+    for (size_t c = 0; c < DIMS; c++) {
+        double sum = 0;
+        for (size_t t = 0; t < n; t++) {
+            const size_t at = c * LD + ROOM + t;
+            q[at] = (float)sx_rng_normal(&rng);
+            k[at] = (float)(far + sx_rng_normal(&rng));
+            sum += (double)k[at];
+            running[at] = (float)(sum / (double)(t + 1));
+        }
     }
-    for (size_t b = 0; b < bands; b++) {
-        mean[b] = (float)sx_rng_normal(&rng);
-        size[b] = 1;
-        centred[b] = 2;
-        for (size_t j = 0; j < MOST + 16; j++)
-            offset[b][j] = 3;
-    }
-    for (size_t j = 0; j < n; j++)
-        score[j] = (float)sx_rng_normal(&rng);
-    struct sx_band_sums sums = {.q = q,
-                                .kt = kt,
-                                .ldk = ldk,
-                                .n_k = n,
-                                .d = d,
-                                .n_rotary = ROTARY,
-                                .mean = mean,
-                                .score = score,
-                                .by_offset = offset[0],
-                                .ldo = MOST + 16,
-                                .total = total,
-                                .size = size,
-                                .centred = centred};
-    const struct twin t = plain(&sums, bands);
-    sx_band_sums(&sums);
-    for (size_t b = 0; b < bands; b++) {
-        cr_assert_float_eq(size[b] - 1, t.size[b], 1e-4, "%zu keys, band %zu", n, b);
-        cr_assert_float_eq(centred[b] - 2, t.centred[b], 1e-4, "%zu keys, band %zu", n, b);
-        for (size_t j = 0; j < n; j++)
-            cr_assert_float_eq((double)offset[b][j] - 3, t.offset[b][j], 2e-6);
-        cr_assert_eq(offset[b][n], 3.0F, "nothing is written behind the keys");
-    }
-    for (size_t j = 0; j < n; j++)
-        cr_assert_float_eq((double)total[j], t.total[j], 1e-5);
-    cr_assert_float_eq((double)sums.worst, t.worst, 1e-5);
-    cr_assert_float_eq((double)sums.largest, t.largest, 1e-6);
+    for (size_t i = 0; i < 2 * n - 1; i++)
+        weight[i] = (float)(1 + sx_rng_normal(&rng));
 }
 
-Test(nn_bands, against_plain_loops)
+static void check(size_t n, size_t dims, bool causal, double far)
+{
+    float by_offset[2 * MOST + GUARD], sums[3 * MOST + 3 * ROOM + GUARD];
+    fill(n, far);
+    for (size_t i = 0; i < sizeof by_offset / sizeof *by_offset; i++)
+        by_offset[i] = 3;
+    for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
+        sums[i] = 5;
+    struct sx_band_pairs pairs = {.n = n,
+                                  .dims = dims,
+                                  .causal = causal,
+                                  .q = q + ROOM,
+                                  .k = k + ROOM,
+                                  .ld = LD,
+                                  .running = causal ? running + ROOM : NULL,
+                                  .weight = weight,
+                                  .by_offset = by_offset,
+                                  .scores = scores + ROOM,
+                                  .lds = LD,
+                                  .sums = sums};
+    const struct twin t = plain(n, dims, causal);
+    sx_band_pairs(&pairs);
+    const double close = 2e-6 * (1 + far) * (double)dims;
+    cr_assert_float_eq(pairs.size, t.size, close * t.size, "%zu tokens, %zu dims: %g, not %g", n,
+                       dims, pairs.size, t.size);
+    cr_assert_float_eq(pairs.centred, t.centred, close * (t.centred + 1),
+                       "%zu tokens, %zu dims: %g, not %g", n, dims, pairs.centred, t.centred);
+    for (size_t i = 0; i < 2 * n - 1; i++)
+        cr_assert_float_eq((double)by_offset[i], t.offset[i], 2e-6 * (1 + far) * (double)n,
+                           "%zu tokens, %zu dims, %zu: %g, not %g", n, dims, i,
+                           (double)by_offset[i], t.offset[i]);
+    cr_assert_eq(by_offset[2 * n - 1], 3.0F, "nothing is written behind the sums");
+    cr_assert_eq(sums[sx_band_scratch(n)], 5.0F, "nothing is written behind the scratch");
+}
+
+Test(nn_bands, all_pairs_against_plain_loops)
 {
     for (size_t set = 0; set < sx_nn_count(); set++) {
         sx_nn_use(set);
-        for (size_t n = 1; n < MOST; n++) {
-            check(n, D);
-            check(n, (size_t)2 * ROTARY);
+        for (size_t n = 1; n < MOST; n++)
+            for (size_t dims = 1; dims <= DIMS; dims++) {
+                check(n, dims, false, 0);
+                check(n, dims, true, 0);
+            }
+        check(MOST, 2, false, 20);
+        check(MOST, 2, true, 20);
+    }
+    sx_nn_use(0);
+}
+
+/* One query whose keys go on behind those that are compared. */
+static void check_row(size_t n, size_t d, size_t n_rotary)
+{
+    float row[DIMS], given[MOST];
+    double worst = 0, largest = 0;
+    fill(n + 3, 0);
+    for (size_t i = 0; i < d; i++)
+        row[i] = q[i * LD + ROOM];
+    for (size_t j = 0; j < n; j++) {
+        const double s = score(d, 0, j) * 0.25;
+        given[j] = (float)(s + 1e-3 * (double)(j % 7));
+        worst = fmax(worst, fabs(s - (double)given[j]));
+        largest = fmax(largest, fabs((double)given[j]));
+    }
+    struct sx_band_check one = {.q = row,
+                                .k = k + ROOM,
+                                .ld = LD,
+                                .n = n,
+                                .d = d,
+                                .n_rotary = n_rotary,
+                                .scale = 0.25F,
+                                .score = given};
+    sx_band_check(&one);
+    cr_assert_float_eq((double)one.worst, worst, 1e-6, "%zu keys: %g, not %g", n, (double)one.worst,
+                       worst);
+    cr_assert_float_eq((double)one.largest, largest, 1e-6);
+}
+
+Test(nn_bands, one_row_against_scores)
+{
+    for (size_t set = 0; set < sx_nn_count(); set++) {
+        sx_nn_use(set);
+        for (size_t n = 1; n < MOST - 3; n++) {
+            check_row(n, DIMS, 2);
+            check_row(n, DIMS, 3);
         }
     }
     sx_nn_use(0);

@@ -553,6 +553,32 @@ Test(bands_passes, the_survey_against_pair_by_pair)
     check_survey(small_esm2, 1);
 }
 
+static void check_threads(struct tiny_shape shape)
+{
+    struct bed *bed = open_bed(shape, 37);
+    struct sx_band_survey one;
+    CHECK_OK(sx_band_survey_run(bed->f.runner, &bed->sequence, 1, &one, NULL, err));
+    const size_t cells = one.n_layers * one.n_heads * one.n_bands;
+    for (int threads = 2; threads <= 5; threads++) {
+        struct sx_band_survey more;
+        CHECK_OK(sx_band_survey_run(bed->f.runner, &bed->sequence, threads, &more, NULL, err));
+        cr_assert_eq(memcmp(one.size, more.size, cells * sizeof *one.size), 0);
+        cr_assert_eq(memcmp(one.share, more.share, cells * sizeof *one.share), 0);
+        cr_assert_eq(memcmp(one.centred, more.centred, cells * sizeof *one.centred), 0);
+        cr_assert_eq(memcmp(one.by_offset, more.by_offset, cells * 73 * sizeof *one.by_offset), 0);
+        cr_assert(one.residual == more.residual);
+        sx_band_survey_release(&more);
+    }
+    sx_band_survey_release(&one);
+    close_bed(bed);
+}
+
+Test(bands_passes, the_survey_does_not_depend_on_threads)
+{
+    check_threads(small_esm2);
+    check_threads(small_neox);
+}
+
 Test(bands_passes, the_survey_of_a_cancelled_task)
 {
     struct bed *bed = open_bed(small_esm2, 16);
