@@ -562,11 +562,12 @@ bool sx_hooks_show(const struct sx_hook_list *list, const struct sx_hook_token *
     bool any = false;
     for (size_t i = 0; i < list->n; i++) {
         const struct sx_hook_list one = {&list->hooks[i], 1};
+        const struct sx_capture *c = one.hooks->capture;
         const struct sx_intervention *iv = one.hooks->change;
-        const struct sx_choice *tokens = iv ? &iv->tokens : &one.hooks->capture->tokens;
+        const struct sx_choice *tokens = c ? &c->tokens : &iv->tokens;
         if (!sx_hooks_concern(&one, first->sequence, head))
             continue;
-        if (!tokens->list || (iv && iv->generated)) {
+        if (!tokens->list || (!c && iv->generated)) {
             memset(shown, 1, n);
             return true;
         }
