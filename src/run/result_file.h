@@ -1,7 +1,7 @@
 /* Answers kept in files: what a command found, with the command line that gives it again. F.json is
  * the document as --json prints it; F.run.h5 holds the same text as the dataset `document` beside
- * the attributes schema, kind ("result"), tool, command and line, and the arrays of the answer where
- * a screen can show them (answer.h). And what any *.run.h5 holds. Private to run. */
+ * the attributes schema, kind ("result"), tool, command and line, and the arrays of the answer
+ * where a screen can show them (answer.h). And what any *.run.h5 holds. Private to run. */
 #ifndef SEXTANT_RUN_RESULT_FILE_H
 #define SEXTANT_RUN_RESULT_FILE_H
 
