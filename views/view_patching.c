@@ -24,6 +24,15 @@ enum how { ZERO, MEAN, PATCH, HOW_COUNT };
 enum { GRID_PANE, LIST_PANE };
 enum { ROW_LABEL = 5, NUMBER_CELL = 6, STRONGEST = 256, GRID_FOOT = 6, TITLE_TEXT = 96 };
 
+/* A grid put aside, to see what another one of its kind does otherwise. */
+struct kept_grid {
+    float *effect; /* owned [rows, columns]; NULL: none */
+    size_t rows, columns;
+    enum sx_grid grid;
+    enum sx_metric_kind metric;
+    bool ablation, normalised;
+};
+
 struct patching_state {
     bool started; /* the choices below are made */
     enum how how;
@@ -34,6 +43,8 @@ struct patching_state {
     int row, col;  /* the cell under the cursor */
     bool pinned;
     int pin_row, pin_col;
+    struct kept_grid kept;
+    bool differ; /* the kept grid's effects are taken off */
     struct sx_heatmap_state map;
     struct sx_table_state list;
     struct sx_strip_state strip;
@@ -78,6 +89,27 @@ static bool hardly_differ(const struct sx_scan_result *r)
     return !r->ablation && fabs(r->clean - r->corrupt) < 0.05 * most;
 }
 
+/* Effects of both mean the same. */
+static bool comparable(const struct kept_grid *kept, const struct sx_scan_result *r)
+{
+    return kept->effect && kept->rows == r->rows && kept->columns == r->columns &&
+           kept->grid == r->grid && kept->metric == r->metric && kept->ablation == r->ablation &&
+           kept->normalised == r->normalised;
+}
+
+static bool differs(const struct patching_state *state, const struct sx_scan_result *r)
+{
+    return state->differ && comparable(&state->kept, r);
+}
+
+/* What the grid shows of a cell. */
+static double shown_of(const struct patching_state *state, const struct sx_scan_result *r,
+                       size_t cell)
+{
+    const double effect = effect_of(r, cell);
+    return differs(state, r) ? effect - (double)state->kept.effect[cell] : effect;
+}
+
 static const char *effect_unit(const struct sx_scan_result *r)
 {
     const char *unit = sx_metric_unit(r->metric);
@@ -104,14 +136,14 @@ static void follow(struct patching_state *state, const struct sx_session *sessio
     state->by_token = sx_xcalloc(r->columns, sizeof *state->by_token);
     state->n_by_token = r->columns;
     for (size_t i = 0; i < n; i++) {
-        const double size = fabs(effect_of(r, i));
+        const double size = fabs(shown_of(state, r, i));
         if (isnan(size))
             continue;
         most = fmax(most, size);
         float *column = &state->by_token[i % r->columns];
         *column = fmaxf(*column, (float)size);
         size_t at = state->n_strongest < STRONGEST ? state->n_strongest++ : STRONGEST;
-        for (; at > 0 && fabs(effect_of(r, state->strongest[at - 1])) < size; at--)
+        for (; at > 0 && fabs(shown_of(state, r, state->strongest[at - 1])) < size; at--)
             if (at < STRONGEST)
                 state->strongest[at] = state->strongest[at - 1];
         if (at < STRONGEST)
@@ -194,14 +226,16 @@ static void cell_name(const struct sx_session *session, size_t cell, char *buf, 
         snprintf(buf, size, "%s %s", layer, column);
 }
 
-static void title_text(char *out, size_t size, const struct sx_session *session)
+static void title_text(char *out, size_t size, const struct patching_state *state,
+                       const struct sx_session *session)
 {
     static const char *const axes[SX_GRID_COUNT] = {
         "layer × token", "layer × head", "layer × q, k, v", "layer × band", "layer × block"};
     const struct sx_scan_result *r = &session->patching.result;
 
-    snprintf(out, size, "%s · %s", session->patching.what,
-             axes[r->grid < SX_GRID_COUNT ? r->grid : 0]);
+    snprintf(out, size, "%s · %s%s", session->patching.what,
+             axes[r->grid < SX_GRID_COUNT ? r->grid : 0],
+             differs(state, r) ? " · minus the kept grid" : "");
 }
 
 static void progress_text(char *out, size_t size, const struct sx_session *session)
@@ -221,6 +255,7 @@ static void progress_text(char *out, size_t size, const struct sx_session *sessi
  */
 
 struct grid_ctx {
+    const struct patching_state *state;
     const struct sx_session *session;
     size_t group; /* tokens to a column */
     int digits;
@@ -236,15 +271,15 @@ static size_t strongest_in(const struct grid_ctx *ctx, int row, int col)
     size_t best = from;
 
     for (size_t cell = from; cell < end && cell < from + ctx->group; cell++)
-        if (!(fabs(effect_of(r, cell)) <= fabs(effect_of(r, best))))
-            best = isnan(effect_of(r, cell)) ? best : cell;
+        if (!(fabs(shown_of(ctx->state, r, cell)) <= fabs(shown_of(ctx->state, r, best))))
+            best = isnan(shown_of(ctx->state, r, cell)) ? best : cell;
     return best;
 }
 
 static double grid_value(const void *context, int row, int col)
 {
     const struct grid_ctx *ctx = context;
-    return effect_of(&ctx->session->patching.result, strongest_in(ctx, row, col));
+    return shown_of(ctx->state, &ctx->session->patching.result, strongest_in(ctx, row, col));
 }
 
 static void grid_row(const void *context, int row, char *buf, size_t size)
@@ -305,9 +340,10 @@ static struct sx_heatmap grid_map(const struct patching_state *state, struct gri
         .lo = -state->end,
         .hi = state->end,
         .unit = effect_unit(r),
-        .what = r->ablation     ? "change"
-                : r->normalised ? "effect"
-                                : "difference",
+        .what = differs(state, r) ? "minus kept"
+                : r->ablation     ? "change"
+                : r->normalised   ? "effect"
+                                  : "difference",
     };
 }
 
@@ -401,6 +437,15 @@ static void draw_raw(struct sx_canvas *cv, int y, const struct patching_state *s
         x += sx_putf(cv, x, y, SX_STYLE_NUMBER, "%.6g", (double)r->value[cell]);
     if (unit && *unit)
         x += sx_putf(cv, x, y, SX_STYLE_UNIT, " %s", unit);
+    if (comparable(&state->kept, r)) {
+        x += sx_putf(cv, x + 2, y, SX_STYLE_DIM, "%s %+.4g, kept %+.4g",
+                     r->ablation ? "change" : "effect", effect_of(r, cell),
+                     (double)state->kept.effect[cell]) +
+             2;
+        if (!state->differ) /* else the line of the map says it */
+            x += sx_putf(cv, x, y, SX_STYLE_DIM, ", minus it %+.4g",
+                         effect_of(r, cell) - (double)state->kept.effect[cell]);
+    }
     if (!state->pinned || (size_t)state->pin_row >= r->rows || (size_t)state->pin_col >= r->columns)
         return;
     const size_t pin = (size_t)state->pin_row * r->columns + (size_t)state->pin_col;
@@ -432,9 +477,9 @@ static void draw_grid(struct sx_canvas *cv, const struct sx_view *view,
     struct patching_state *state = view->state;
     const struct sx_scan_result *r = &session->patching.result;
     char title[TITLE_TEXT], info[64];
-    struct grid_ctx ctx = {.session = session, .ascii = sx_canvas_ascii(cv)};
+    struct grid_ctx ctx = {.state = state, .session = session, .ascii = sx_canvas_ascii(cv)};
 
-    title_text(title, sizeof title, session);
+    title_text(title, sizeof title, state, session);
     progress_text(info, sizeof info, session);
     struct sx_canvas body = sx_frame(cv, title, info, focus);
     draw_metric(&body, session);
@@ -472,6 +517,7 @@ enum list_column { COL_CELL, COL_EFFECT, COL_VALUE, COL_BAR, LIST_COLUMNS };
     }
 static const struct sx_column patch_columns[LIST_COLUMNS] = LIST_OF("effect");
 static const struct sx_column ablation_columns[LIST_COLUMNS] = LIST_OF("change");
+static const struct sx_column difference_columns[LIST_COLUMNS] = LIST_OF("- kept");
 
 struct list_ctx {
     const struct patching_state *state;
@@ -485,7 +531,7 @@ static void list_cell(const void *context, size_t row, int column, struct sx_tab
     const struct list_ctx *ctx = context;
     const struct sx_scan_result *r = &ctx->session->patching.result;
     const size_t at = ctx->state->strongest[row];
-    const double effect = effect_of(r, at);
+    const double effect = shown_of(ctx->state, r, at);
 
     if (column == COL_CELL) {
         cell_name(ctx->session, at, cell->buffer, sizeof cell->buffer);
@@ -511,8 +557,12 @@ static struct list_ctx list_ctx_of(const struct patching_state *state,
 
 static struct sx_table list_table(const struct list_ctx *ctx)
 {
+    const struct sx_scan_result *r = &ctx->session->patching.result;
+
     return (struct sx_table){
-        .columns = ctx->session->patching.result.ablation ? ablation_columns : patch_columns,
+        .columns = differs(ctx->state, r) ? difference_columns
+                   : r->ablation          ? ablation_columns
+                                          : patch_columns,
         .n_columns = LIST_COLUMNS,
         .n_rows = strongest_of(ctx->state, ctx->session),
         .cell = list_cell,
@@ -782,7 +832,7 @@ static bool list_request(struct patching_state *state, const struct sx_session *
 static bool grid_request(struct patching_state *state, const struct sx_session *session,
                          struct sx_rect pane, const struct sx_view_request *request)
 {
-    struct grid_ctx ctx = {.session = session};
+    struct grid_ctx ctx = {.state = state, .session = session};
     const struct sx_heatmap map = grid_map(state, &ctx, pane.w - 2);
     const char *name = request->name;
     int row, col;
@@ -820,9 +870,56 @@ static bool pane_request(struct sx_view *view, const struct sx_session *session,
     return grid_request(state, session, pane[0], request);
 }
 
+/* As far as it is there; a grid that is still being filled can be kept too. */
+static void keep_grid(struct patching_state *state, const struct sx_session *session,
+                      struct sx_emit *emit)
+{
+    const struct sx_scan_result *r = &session->patching.result;
+    const size_t n = r->rows * r->columns;
+
+    sx_free(state->kept.effect);
+    state->kept = (struct kept_grid){.effect = sx_xcalloc(n, sizeof *state->kept.effect),
+                                     .rows = r->rows,
+                                     .columns = r->columns,
+                                     .grid = r->grid,
+                                     .metric = r->metric,
+                                     .ablation = r->ablation,
+                                     .normalised = r->normalised};
+    for (size_t i = 0; i < n; i++)
+        state->kept.effect[i] = (float)effect_of(r, i);
+    state->differ = false;
+    sx_emit_line(emit, "message kept; D takes it off what is measured next");
+}
+
+static void toggle_difference(struct patching_state *state, const struct sx_session *session,
+                              struct sx_emit *emit)
+{
+    const struct sx_scan_result *r = &session->patching.result;
+    const struct kept_grid *kept = &state->kept;
+
+    if (!kept->effect)
+        sx_emit_line(emit, "message nothing is kept; K keeps this grid");
+    else if (!comparable(kept, r))
+        sx_emit_line(emit, "message kept is %s of %s, %zu by %zu, %s; this is another kind of grid",
+                     kept->ablation ? "an ablation" : "patching", sx_grid_name(kept->grid),
+                     kept->rows, kept->columns, sx_metric_name(kept->metric));
+    else
+        state->differ = !state->differ;
+    state->seen = 0;
+    follow(state, session);
+}
+
 static bool cell_request(struct patching_state *state, const struct sx_session *session,
                          const char *name, struct sx_emit *emit)
 {
+    if (strcmp(name, "keep") == 0) {
+        keep_grid(state, session, emit);
+        return true;
+    }
+    if (strcmp(name, "difference") == 0) {
+        toggle_difference(state, session, emit);
+        return true;
+    }
     if (strcmp(name, "open") == 0) {
         open_cell(state, session, emit);
     } else if (strcmp(name, "fit") == 0) {
@@ -884,11 +981,11 @@ static void row_column(struct sx_value *row, const struct sx_session *session, s
 
 static struct sx_value *patching_data(const struct sx_view *view, const struct sx_session *session)
 {
+    const struct patching_state *state = view->state;
     const struct sx_scan_result *r = &session->patching.result;
     struct sx_value *document;
     struct sx_value *rows = sx_rows_document(&document);
 
-    (void)view;
     if (!has_grid(session))
         return document;
     sx_value_set(document, "grid", sx_value_string(sx_grid_name(r->grid)));
@@ -905,6 +1002,8 @@ static struct sx_value *patching_data(const struct sx_view *view, const struct s
         row_column(row, session, i % r->columns);
         sx_row_real(row, "value", (double)r->value[i]);
         sx_row_real(row, "effect", effect_of(r, i));
+        if (comparable(&state->kept, r))
+            sx_row_real(row, "kept", (double)state->kept.effect[i]);
     }
     return document;
 }
@@ -923,6 +1022,7 @@ static void patching_release(struct sx_view *view)
 
     sx_free(state->corrupt);
     sx_free(state->by_token);
+    sx_free(state->kept.effect);
 }
 
 static const struct sx_key_binding keys[] = {
@@ -941,6 +1041,10 @@ static const struct sx_key_binding keys[] = {
     {"patching", "z", "fit", "fit", "Several tokens to a column, so that all can be seen.",
      "Patching"},
     {"patching", "P", "pin", "pin", "Keep this cell in sight; once more: let it go.", "Patching"},
+    {"patching", "K", "keep", "keep", "Keep this grid, to compare the next one with it.",
+     "Patching"},
+    {"patching", "D", "difference", NULL, "What this grid shows minus the one that was kept.",
+     "Patching"},
     {"patching", "r", "again", NULL, "Compute again.", "Patching"},
     {"patching", "i", "ask-input", NULL, "Type another sequence or prompt.", "Patching"},
     {"patching", "a", ":view attention", NULL, "The attention of this query.", "Patching"},

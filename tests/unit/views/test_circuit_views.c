@@ -382,6 +382,49 @@ Test(circuit_views_request, patching)
 }
 
 /* The default counterpart: the same residues, the masks where they are. */
+/* The emitted line has this in it. */
+static void says(const struct stage *stage, const char *part)
+{
+    const char *line = sx_value_string_or(sx_value_item(stage->emit.lines, 0), "");
+    cr_assert(strstr(line, part), "%s", line);
+}
+
+Test(circuit_views_request, patching_compares_two_grids)
+{
+    struct stage *stage = protein_stage("patching", 120, 40);
+    struct sx_session *session = &stage->fake.session;
+    fake_scan(&circuits, session, SX_GRID_LAYER_HEAD, false, 120);
+    session->revision[SX_SLOT_PATCHING]++;
+    stage_need(stage);
+    const struct sx_scan_result *r = &session->patching.result;
+    cr_assert(stage_ask(stage, "difference", 0, NULL));
+    says(stage, "nothing is kept");
+    cr_assert(stage_ask(stage, "keep", 0, NULL));
+    says(stage, "message kept");
+    r->value[2 * r->columns + 5] += (float)(0.25 * (r->clean - r->corrupt));
+    session->revision[SX_SLOT_PATCHING]++;
+    stage_need(stage);
+    cr_assert(stage_ask(stage, "difference", 0, NULL));
+    expect_lines(stage, "");
+    stage_golden(stage, "patching-difference", 80, 24);
+    stage_golden(stage, "patching-difference", 120, 40);
+    struct sx_value *document = stage->view.ops->data(&stage->view, session);
+    const struct sx_value *rows = sx_value_get(document, "rows");
+    for (size_t i = 0; i < sx_value_count(rows); i++) {
+        const struct sx_value *row = sx_value_item(rows, i);
+        const double change = sx_value_real_or(sx_value_get(row, "effect"), NAN) -
+                              sx_value_real_or(sx_value_get(row, "kept"), NAN);
+        cr_assert_float_eq(change, i == 2 * r->columns + 5 ? 0.25 : 0, 1e-5, "%zu: %g", i, change);
+    }
+    sx_value_free(document);
+    fake_scan(&circuits, session, SX_GRID_QKV, false, 360);
+    session->revision[SX_SLOT_PATCHING]++;
+    stage_need(stage);
+    cr_assert(stage_ask(stage, "difference", 0, NULL));
+    says(stage, "another kind of grid");
+    stage_free(stage);
+}
+
 Test(circuit_views_request, patching_shuffles)
 {
     struct stage *stage = protein_stage("patching", 120, 40);
