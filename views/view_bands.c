@@ -223,8 +223,7 @@ static void draw_sums(struct sx_canvas *cv, const struct sx_band_table *t,
     for (int r = 0; r < map->page_rows; r++) {
         sx_band_number(t, sx_band_row_value(t, map->top + r, SX_ALL_BANDS), SUM - 1, text,
                        sizeof text);
-        sx_put_right(cv, x, 1 + r, SUM - 1,
-                     map->top + r == map->row ? SX_STYLE_STRONG : SX_STYLE_NUMBER, text);
+        sx_put_right(cv, x, 1 + r, SUM - 1, SX_STYLE_NUMBER, text);
     }
 }
 

@@ -34,7 +34,7 @@ static bool is_heat(enum sx_style style)
            (style >= SX_STYLE_DIV_0 && style < SX_STYLE_DIV_0 + SX_DIV_LEVELS);
 }
 
-static struct pen pen_of(const struct sx_cell *cell, enum sx_depth depth, struct pen before)
+static struct pen pen_of(const struct sx_cell *cell, enum sx_depth depth)
 {
     const enum sx_style style = (enum sx_style)cell->style;
     const bool back = depth >= SX_DEPTH_256 && is_heat(style);
@@ -46,11 +46,29 @@ static struct pen pen_of(const struct sx_cell *cell, enum sx_depth depth, struct
         pen.bg = colour_of(style, &cell->bg);
     else if (back)
         pen.bg = colour_of(style, NULL);
-    if (cell->ch == ' ')
-        pen.fg = pen.bg == before.bg ? before.fg : 0;
-    else
-        pen.fg = colour_of(style, cell->flags & SX_CELL_FG ? &cell->fg : NULL);
+    pen.fg = colour_of(style, cell->flags & SX_CELL_FG ? &cell->fg : NULL);
     return pen;
+}
+
+/* A blank at (x, y), whose background is `bg`: it takes the other colour of the cell before it, or
+ * on a colour of the one behind the blanks. */
+static struct pen blank_pen(const struct sx_canvas *cv, int x, int y, int end, uint32_t bg,
+                            struct pen before)
+{
+    const enum sx_depth depth = sx_canvas_depth(cv);
+    const struct pen plain = {.bg = bg};
+
+    if (bg == before.bg)
+        return before;
+    for (x++; bg && x < end; x++) {
+        const struct sx_cell *cell = sx_canvas_cell(cv, x, y);
+        const struct pen pen = cell ? pen_of(cell, depth) : plain;
+        if (!cell || pen.bg != bg)
+            return plain;
+        if (cell->ch != ' ')
+            return pen;
+    }
+    return plain;
 }
 
 static size_t change(struct pen from, struct pen to, enum sx_depth depth)
@@ -84,7 +102,9 @@ size_t sx_heat_wire(const struct sx_canvas *cv, struct sx_rect rect)
             const struct sx_cell *cell = sx_canvas_cell(cv, x, y);
             if (!cell || cell->width == 0)
                 continue;
-            const struct pen next = pen_of(cell, depth, pen);
+            struct pen next = pen_of(cell, depth);
+            if (cell->ch == ' ')
+                next = blank_pen(cv, x, y, rect.x + rect.w, next.bg, pen);
             bytes += change(pen, next, depth) + utf8_bytes(cell->ch);
             pen = next;
         }

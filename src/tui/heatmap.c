@@ -206,12 +206,12 @@ static void clamp_cursor(const struct sx_heatmap *map, struct sx_heatmap_state *
 }
 
 static void draw_labels(struct sx_canvas *cv, const struct sx_heatmap *map,
-                        const struct sx_heatmap_state *state, const struct parts *p)
+                        const struct sx_heatmap_state *state, const struct parts *p, bool focus)
 {
     char buf[64];
     int w = cell_width(map);
     for (int i = 0; p->x0 && i < p->rows; i++) {
-        bool here = state->top + i == state->row;
+        bool here = focus && state->top + i == state->row;
         map->row_label(map->ctx, state->top + i, buf, sizeof buf);
         sx_put_cut(cv, 0, p->y0 + i, p->x0 - 1, here ? SX_STYLE_STRONG : SX_STYLE_LABEL, buf);
     }
@@ -223,7 +223,7 @@ static void draw_labels(struct sx_canvas *cv, const struct sx_heatmap *map,
         int at = x + w - len >= free_from ? x + w - len : x;
         if (at < free_from || at + len > cv->w)
             continue;
-        bool here = state->left + i == state->col;
+        bool here = focus && state->left + i == state->col;
         sx_put(cv, at, 0, here ? SX_STYLE_STRONG : SX_STYLE_LABEL, buf);
         free_from = at + len + 1;
     }
@@ -331,9 +331,10 @@ void sx_heatmap_draw(struct sx_canvas *cv, const struct sx_heatmap *map,
                                  (size_t)state->page_rows, (size_t)map->rows);
     state->left = (int)scroll_top((size_t)(state->left > 0 ? state->left : 0), (size_t)state->col,
                                   (size_t)state->page_cols, (size_t)map->cols);
-    draw_labels(cv, map, state, &p);
+    draw_labels(cv, map, state, &p, focus);
     int w = cell_width(map);
-    state->lit = 0;
+    /* A number says by itself that it is about zero. */
+    state->lit = map->cell_text && map->numbers ? 1 : 0;
     while (!draw_within(cv, map, state, &p, state->lit))
         state->lit++;
     sx_heat_spend(cv, cells_of(map, &p));

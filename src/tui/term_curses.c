@@ -378,13 +378,32 @@ static bool is_blank(const struct sent *s)
     return s->ch == ' ' && !s->mark && !(s->look.attrs & (SX_UNDERLINE | SX_REVERSE));
 }
 
-/* A blank shows its background only, so it may take the rest of its look from the cell before it:
- * then the words of a row that differ from each other need no change back and forth around every
- * gap. Wide gaps and row ends on the terminal's own background stay plain: those are erased, not
- * written, and should not change along with their neighbour. */
-static void smooth_blanks(struct sent *row, int w)
+/* What a run of blanks on this background, row[from] to row[end - 1], may look like: as the cell
+ * before it, else as the one behind it. */
+static struct sx_look blank_look(const struct sent *row, int w, int from, int end)
 {
     enum { WIDE_GAP = 12 };
+    const struct sx_look plain = {.bg = row[from].look.bg};
+    const bool own = plain.bg.kind == SX_COLOUR_DEFAULT;
+    const struct sent *beside[2] = {from > 0 ? &row[from - 1] : NULL,
+                                    end < w && !own ? &row[end] : NULL};
+
+    if (own && (end == w || end - from > WIDE_GAP))
+        return plain;
+    for (int i = 0; i < 2; i++)
+        if (beside[i] && same_colour(beside[i]->look.bg, plain.bg) &&
+            !(beside[i]->look.attrs & (SX_UNDERLINE | SX_REVERSE)))
+            return beside[i]->look;
+    return plain;
+}
+
+/* A blank shows its background only, so it may take the rest of its look from a cell beside it:
+ * then the words of a row that differ from each other need no change back and forth around every
+ * gap, and a number on a colour none between its blank and its digits. Wide gaps and row ends on
+ * the terminal's own background stay plain: those are erased, not written, and should not change
+ * along with their neighbour. */
+static void smooth_blanks(struct sent *row, int w)
+{
     for (int x = 0; x < w;) {
         if (!is_blank(&row[x])) {
             x++;
@@ -393,12 +412,7 @@ static void smooth_blanks(struct sent *row, int w)
         int end = x + 1;
         while (end < w && is_blank(&row[end]) && same_colour(row[end].look.bg, row[x].look.bg))
             end++;
-        bool own = row[x].look.bg.kind == SX_COLOUR_DEFAULT;
-        struct sx_look look = {.bg = row[x].look.bg};
-        if (x > 0 && same_colour(row[x - 1].look.bg, look.bg) &&
-            !(row[x - 1].look.attrs & (SX_UNDERLINE | SX_REVERSE)) &&
-            !(own && (end == w || end - x > WIDE_GAP)))
-            look = row[x - 1].look;
+        const struct sx_look look = blank_look(row, w, x, end);
         for (; x < end; x++)
             row[x].look = look;
     }
@@ -419,6 +433,23 @@ static void resolve_row(struct curses_term *t, const struct sx_screen *screen,
     smooth_blanks(t->row, t->w);
 }
 
+/* From the right: blanks behind the last word that changes have another look now, since that
+ * follows the word's, but look the same. Those between words go along with them. */
+static void send_row(struct curses_term *t, struct sent *old, int y)
+{
+    bool kept = true; /* the cell at the right */
+    for (int x = t->w - 1; x >= 0; x--) {
+        const struct sent *now = &t->row[x];
+        kept = same_sent(now, &old[x]) || (kept && is_blank(now) && is_blank(&old[x]) &&
+                                           same_colour(now->look.bg, old[x].look.bg));
+        if (kept)
+            continue;
+        old[x] = *now;
+        if (old[x].ch) /* 0: the right half of a wide character goes with the left */
+            put_sent(t, x, y, &old[x]);
+    }
+}
+
 static void curses_flush(struct sx_term *term, const struct sx_screen *screen,
                          const struct sx_theme *theme)
 {
@@ -426,13 +457,7 @@ static void curses_flush(struct sx_term *term, const struct sx_screen *screen,
     for (int y = 0; y < t->h; y++) {
         struct sent *old = &t->sent[(size_t)y * (size_t)t->w];
         resolve_row(t, screen, theme, y);
-        for (int x = 0; x < t->w; x++) {
-            if (same_sent(&t->row[x], &old[x]))
-                continue;
-            old[x] = t->row[x];
-            if (old[x].ch) /* 0: the right half of a wide character goes with the left */
-                put_sent(t, x, y, &old[x]);
-        }
+        send_row(t, old, y);
     }
     int cursor = screen->cursor_set ? 1 : 0;
     if (cursor != t->cursor_shown) {

@@ -45,3 +45,5 @@ measure attention looks a $'\r\fz\fjhk' 256
 measure lens scale c $'\fv\fv\fjk' 256
 measure circuit residual a $'\fjhk' 256
 measure patching strongest a $'\fjhk' 256
+# Two tables with a cursor each.
+measure bands residual a $'b\rvvv\fjjhkH\fjjhk' 256

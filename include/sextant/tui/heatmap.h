@@ -31,7 +31,7 @@ struct sx_heatmap {
      * (the first two show the level where there are no colours); NULL: none. */
     void (*cell_text)(const void *ctx, int row, int col, char *buf, size_t size);
     /* cell_text writes the value itself with its sign: it stands at the right of the cell, in every
-     * cell, and no glyph says the level beside it. */
+     * cell, no glyph says the level beside it, and about zero there is no colour. */
     bool numbers;
     bool diverging;           /* lo..hi around 0 */
     double lo, hi;            /* the scale's ends; diverging: -max..max */

@@ -314,6 +314,47 @@ Test(term_curses, heatmap_repaint_noise_with_signs)
     expect_heat_budget("words", noise, true, 8, "16");
 }
 
+static double alternating(const void *ctx, int row, int col)
+{
+    (void)ctx;
+    return (row + col) % 2 ? 0.9 : -0.9;
+}
+
+static void number_text(const void *ctx, int row, int col, char *buf, size_t size)
+{
+    snprintf(buf, size, "%+.1f", alternating(ctx, row, col));
+}
+
+/* A cell whose colour is its own costs one change of both colours, not another one between the
+ * blank at its left and its digits. */
+Test(term_curses, numbers_on_colours)
+{
+    enum { ROWS = 40, COLS = 20, CHANGE = 22, TEXT = 7, AROUND = 40 };
+    const struct sx_heatmap map = {.rows = ROWS,
+                                   .cols = COLS,
+                                   .value = alternating,
+                                   .cell_width = TEXT,
+                                   .cell_text = number_text,
+                                   .numbers = true,
+                                   .diverging = true,
+                                   .lo = -1,
+                                   .hi = 1};
+    struct sx_heatmap_state state = {0};
+    /* Twice as wide and high as what it holds, since that is what its budget hangs on. */
+    struct sx_term *term = open_term("256", 400, 200);
+    struct sx_screen *screen = sx_screen_new(400, 200, sx_term_charset(term), sx_term_depth(term));
+    struct sx_canvas cv = sx_canvas_of(screen);
+
+    sx_heatmap_draw(&cv, &map, &state, false);
+    cr_assert_eq(state.lit, 1, "all but the cells about zero are coloured");
+    sx_term_flush(term, screen, sx_theme_default());
+    const size_t n = count_output();
+    cr_expect_leq(n, ROWS * (COLS * (TEXT + CHANGE) + AROUND), "%zu bytes", n);
+    sx_screen_free(screen);
+    sx_term_close(term);
+    close_pty();
+}
+
 static struct sx_key next_key(struct sx_term *term)
 {
     struct sx_key key = {0};
