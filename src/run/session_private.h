@@ -32,15 +32,15 @@ void sx_session_clear_marks(struct sx_session *session);
 /* The serial of the input is counted up by both, and what hangs on it (SEQUENCE, LENS, ATTENTION,
  * MAP, CONTACTS) is emptied; jobs on the old input are cancelled and their results dropped. The
  * first also forgets the opened model. */
+void sx_session_empty_input(struct sx_session *session);
+void sx_session_change_input(struct sx_session *session);
 /* SX_ERR_UNSUPPORTED: `command` was asked of a stored run, which has no weights. */
 enum sx_status sx_no_weights(const struct sx_input *input, const char *command,
                              struct sx_error *err) SX_MUST_CHECK;
-void sx_session_empty_input(struct sx_session *session);
 /* The input is a stored answer: its data (sx_answer_read) fill their slot, cursors go there. */
 struct sx_answer_kind;
 void sx_session_show_answer(struct sx_session *session, const struct sx_answer_kind *kind,
                             void *take_data);
-void sx_session_change_input(struct sx_session *session);
 
 /* Contents alone; used for results that never reached the session as well. */
 void sx_family_data_release(struct sx_family_data *data);
