@@ -107,7 +107,8 @@ static double shown_of(const struct patching_state *state, const struct sx_scan_
                        size_t cell)
 {
     const double effect = effect_of(r, cell);
-    return differs(state, r) ? effect - (double)state->kept.effect[cell] : effect;
+    /* Rounded alike, so that what is the same is no noise. */
+    return differs(state, r) ? (double)((float)effect - state->kept.effect[cell]) : effect;
 }
 
 static const char *effect_unit(const struct sx_scan_result *r)
