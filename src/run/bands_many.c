@@ -3,10 +3,143 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "circuit_words.h"
 #include "document.h"
 #include "sextant/base/alloc.h"
 #include "sextant/interp/names.h"
+#include "sextant/interp/results.h"
 #include "sextant/run/command.h"
+
+/* --- measured -----------------------------------------------------------------------------------
+ */
+
+static enum sx_status below(const char *what, size_t index, size_t count, struct sx_error *err)
+{
+    if (index == SIZE_MAX || index < count)
+        return SX_OK;
+    return sx_fail(err, SX_ERR_USAGE, "bands: --%s %zu, but the last one is %zu", what, index,
+                   count - 1);
+}
+
+/* Masks the query of A where asked to; *original is what stands there without. */
+static enum sx_status mask_query(const struct sx_model *model, bool mask, int32_t *ids,
+                                 size_t query, int32_t *original, struct sx_error *err)
+{
+    *original = ids[query];
+    if (!mask)
+        return SX_OK;
+    SX_TRY(sx_model_must_be(model, SX_MODEL_ESM2, "bands: --mask", err));
+    if (!sx_is_amino_acid(ids[query]) && ids[query] != SX_ESM_MASK)
+        return sx_fail(err, SX_ERR_USAGE, "bands: --mask: token %zu is no residue", query);
+    ids[query] = SX_ESM_MASK;
+    return SX_OK;
+}
+
+enum sx_status sx_bands_many_question(const struct sx_model *model,
+                                      const struct sx_bands_many_ask *ask, const struct sx_ids *ids,
+                                      struct sx_bands_question *out, struct sx_error *err)
+{
+    size_t query = ask->query;
+    int32_t original;
+    SX_TRY(below("query", query, ids->n, err));
+    SX_TRY(below("key", ask->key, ids->n, err));
+    if (query == SIZE_MAX)
+        SX_TRY(sx_default_query(model, "bands", "query", ids->ids, ids->n, &query, err));
+    SX_TRY(mask_query(model, ask->mask, ids->ids, query, &original, err));
+    return sx_bands_question_new(model, ids->ids, ids->n, query,
+                                 ask->key == SIZE_MAX ? 0 : ask->key, original, out, err);
+}
+
+/* Why this sequence cannot be asked; NULL: it can. */
+static const char *left_out(const struct sx_model *model, const struct sx_bands_many_ask *ask,
+                            const struct sx_ids *ids)
+{
+    if ((ask->query != SIZE_MAX && ask->query >= ids->n) ||
+        (ask->key != SIZE_MAX && ask->key >= ids->n) || ask->against >= ids->n)
+        return "too short";
+    if (ask->mask || sx_model_info(model)->family != SX_MODEL_ESM2)
+        return NULL;
+    for (size_t t = 0; t < ids->n && ask->query == SIZE_MAX; t++)
+        if (ids->ids[t] == SX_ESM_MASK)
+            return NULL;
+    return ask->query == SIZE_MAX ? "no mask" : NULL;
+}
+
+/* Of the results that are kept beside the next pass. */
+static uint64_t kept_bytes(const struct sx_bands_result *results, size_t n)
+{
+    if (n == 0)
+        return 0;
+    const uint64_t cells = results->n_layers * results->n_heads * results->n_bands;
+    return n * cells * 2 * (sizeof *results->a + sizeof *results->split);
+}
+
+static enum sx_status measure_one(struct sx_runner *runner, const struct sx_value *args,
+                                  const struct sx_bands_many_ask *ask, const struct sx_ids *ids,
+                                  uint64_t kept, struct sx_bands_result *result,
+                                  struct sx_task *task, struct sx_error *err)
+{
+    const struct sx_model *model = sx_runner_model(runner);
+    struct sx_bands_question q = {0};
+    enum sx_status status = sx_bands_many_question(model, ask, ids, &q, err);
+    if (status == SX_OK)
+        status = sx_bands_question_move(model, &q, ask->against, err);
+    if (status == SX_OK) {
+        const size_t longest = q.n_b > q.n ? q.n_b : q.n;
+        status = sx_model_must_fit(args, model, &longest, 1,
+                                   kept + sx_bands_question_bytes(sx_model_info(model), &q),
+                                   "give fewer or shorter sequences, or raise --max-memory", err);
+    }
+    if (status == SX_OK)
+        status = sx_measure_bands(runner, &q, result, task, err);
+    sx_bands_question_release(&q);
+    return status;
+}
+
+enum sx_status sx_bands_many_measure(struct sx_runner *runner, const struct sx_value *args,
+                                     struct sx_model_inputs *inputs,
+                                     const struct sx_bands_many_ask *ask,
+                                     struct sx_bands_result **results, size_t *n,
+                                     struct sx_task *task, struct sx_error *err)
+{
+    enum sx_status status = SX_OK;
+    *results = sx_xcalloc(inputs->n + 1, sizeof **results);
+    *n = 0;
+    for (size_t i = 0; i < inputs->n && status == SX_OK; i++) {
+        const struct sx_model_input *item = &inputs->item[i];
+        const char *why = left_out(sx_runner_model(runner), ask, &item->ids);
+        status = sx_task_step(task, i, inputs->n);
+        if (why) {
+            sx_model_inputs_warn(inputs, "%s left out: %s", item->name ? item->name : "?", why);
+        } else if (status == SX_OK) {
+            struct sx_bands_result *result = &(*results)[*n];
+            status = measure_one(runner, args, ask, &item->ids, kept_bytes(*results, *n), result,
+                                 task, err);
+            (*n)++; /* what a failure leaves is released too */
+        }
+    }
+    if (status == SX_OK && *n == 0)
+        status = sx_fail(err, SX_ERR_USAGE, "bands: no sequence has the query, key and --against");
+    return status;
+}
+
+/* --- aggregated ---------------------------------------------------------------------------------
+ */
+
+void sx_bands_many_cell(const struct sx_bands_result *results, size_t n, size_t layer, size_t head,
+                        size_t band, uint64_t seed, struct sx_band_aggregate *out)
+{
+    const struct sx_bands_result **list = sx_xcalloc(n, sizeof *list);
+    const size_t H = results->n_heads, B = results->n_bands;
+    bool *chosen = sx_xcalloc(results->n_layers * H * B, sizeof *chosen);
+    for (size_t i = 0; i < n; i++)
+        list[i] = &results[i];
+    for (size_t h = 0; h < H; h++)
+        chosen[(layer * H + h) * B + band] = head == SIZE_MAX || head == h;
+    sx_bands_aggregate(list, n, chosen, seed, out);
+    sx_free(chosen);
+    sx_free(list);
+}
 
 /* What is chosen; SIZE_MAX: all. */
 struct part {

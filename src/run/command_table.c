@@ -582,6 +582,16 @@ static const struct sx_param band_table_params[] = {
            "condition B: the token that the mask moves to, or another sequence"),
     FLAG("profile", "also the scores with the mask (or the query) at every token"),
 };
+static const struct sx_param band_means_params[] = {
+    NUMBER("against", SX_PARAM_INT, 0, MAX_INDEX, NULL,
+           "condition B: the token that the mask moves to; default: set --against"),
+    OPTION("fasta", SX_PARAM_PATH, "default: the file that the input was read from"),
+};
+static const struct sx_param band_interval_params[] = {
+    NUMBER("layer", SX_PARAM_INT, 0, MAX_INDEX, NULL, "default: the selected one"),
+    NUMBER("head", SX_PARAM_INT, 0, MAX_INDEX, NULL, "default: the sum over heads"),
+    NUMBER("band", SX_PARAM_INT, 0, MAX_INDEX, NULL, "default: the selected one"),
+};
 static const struct sx_param head_bands_params[] = {
     NUMBER("layer", SX_PARAM_INT, 0, MAX_INDEX, NULL, "default: the selected one"),
     NUMBER("head", SX_PARAM_INT, 0, MAX_INDEX, NULL, "default: the selected one"),
@@ -1341,6 +1351,30 @@ static const struct sx_command table[] = {
         .prepare = sx_cmd_band_table_prepare,
         .run = sx_cmd_band_table_run,
         .apply = sx_cmd_band_table_apply,
+    },
+    {
+        .name = "band-means",
+        .group = "Session",
+        .help = "the bands of the selected query and key in every sequence of the input's file",
+        .example = "band-means --against 24",
+        PARAMS(band_means_params),
+        .lane = SX_LANE_COMPUTE,
+        .flags = PROMPT | SUPERSEDE,
+        .prepare = sx_cmd_band_means_prepare,
+        .run = sx_cmd_band_means_run,
+        .apply = sx_cmd_band_means_apply,
+    },
+    {
+        .name = "band-interval",
+        .group = "Session",
+        .help = "mean and 95 % interval of one cell, after band-means",
+        .example = "band-interval --layer 5 --head 3 --band 0",
+        PARAMS(band_interval_params),
+        .lane = SX_LANE_QUERY,
+        .flags = PROMPT | SUPERSEDE | QUIET,
+        .prepare = sx_cmd_band_interval_prepare,
+        .run = sx_cmd_band_interval_run,
+        .apply = sx_cmd_band_interval_apply,
     },
     {
         .name = "head-bands",

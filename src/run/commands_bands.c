@@ -75,36 +75,21 @@ static bool is_number(const char *text)
     return *text && text[strspn(text, "0123456789")] == '\0';
 }
 
-/* Masks the query of A where asked to; *original is what stands there without. */
-static enum sx_status mask_query(const struct bands *b, int32_t *ids, size_t query,
-                                 int32_t *original, struct sx_error *err)
+static struct sx_bands_many_ask ask_of(const struct bands *b)
 {
-    *original = ids[query];
-    if (!flag(b->args, "mask"))
-        return SX_OK;
-    SX_TRY(sx_model_must_be(b->model, SX_MODEL_ESM2, "bands: --mask", err));
-    if (!sx_is_amino_acid(ids[query]) && ids[query] != SX_ESM_MASK)
-        return sx_fail(err, SX_ERR_USAGE, "bands: --mask: token %zu is no residue", query);
-    ids[query] = SX_ESM_MASK;
-    return SX_OK;
+    return (struct sx_bands_many_ask){.query = index_of(b->args, "query"),
+                                      .key = index_of(b->args, "key"),
+                                      .against = SIZE_MAX,
+                                      .mask = flag(b->args, "mask")};
 }
 
 static enum sx_status read_question(struct bands *b, const struct sx_ids *ids, struct sx_error *err)
 {
     const char *against = sx_arg_text(b->args, "against");
     const char *target = sx_arg_text(b->args, "target");
-    size_t query = index_of(b->args, "query");
-    size_t key = index_of(b->args, "key");
-    int32_t original;
-    SX_TRY(below("query", query, ids->n, err));
-    SX_TRY(below("key", key, ids->n, err));
-    if (query == SIZE_MAX)
-        SX_TRY(sx_default_query(b->model, "bands", "query", ids->ids, ids->n, &query, err));
-    SX_TRY(mask_query(b, ids->ids, query, &original, err));
-    SX_TRY(sx_bands_question_new(b->model, ids->ids, ids->n, query, key == SIZE_MAX ? 0 : key,
-                                 original, &b->question, err));
+    const struct sx_bands_many_ask ask = ask_of(b);
+    SX_TRY(sx_bands_many_question(b->model, &ask, ids, &b->question, err));
     b->question.profile = flag(b->args, "profile");
-    b->question.margin = flag(b->args, "margin");
     if (target)
         SX_TRY(sx_read_token(b->model, "bands", "target", target, &b->question.target, err));
     if (!against)
@@ -188,64 +173,24 @@ static enum sx_status run_bands(struct bands *b, struct sx_error *err)
     return status;
 }
 
-/* Why this sequence cannot be asked; NULL: it can. */
-static const char *left_out(const struct bands *b, const struct sx_ids *ids, size_t against)
-{
-    const size_t query = index_of(b->args, "query");
-    const size_t key = index_of(b->args, "key");
-    if ((query != SIZE_MAX && query >= ids->n) || (key != SIZE_MAX && key >= ids->n) ||
-        against >= ids->n)
-        return "too short";
-    if (flag(b->args, "mask") || sx_model_info(b->model)->family != SX_MODEL_ESM2)
-        return NULL;
-    for (size_t t = 0; t < ids->n && query == SIZE_MAX; t++)
-        if (ids->ids[t] == SX_ESM_MASK)
-            return NULL;
-    return query == SIZE_MAX ? "no mask" : NULL;
-}
-
-static enum sx_status measure_one(struct bands *b, const struct sx_ids *ids,
-                                  struct sx_bands_result *result, struct sx_error *err)
-{
-    sx_bands_question_release(&b->question);
-    b->question = (struct sx_bands_question){0};
-    SX_TRY(read_question(b, ids, err));
-    SX_TRY(must_fit(b, sx_bands_question_bytes(sx_model_info(b->model), &b->question), err));
-    return sx_measure_bands(b->runner, &b->question, result, &b->job->task, err);
-}
-
 /* Several sequences: their aggregates. */
 static enum sx_status run_many(struct bands *b, struct sx_error *err)
 {
     const char *text = sx_arg_text(b->args, "against");
-    if (flag(b->args, "margin"))
-        return sx_fail(err, SX_ERR_USAGE, "bands: --margin is for one sequence, found %zu",
-                       b->inputs.n);
+    struct sx_bands_many_ask ask = ask_of(b);
+    struct sx_bands_result *results = NULL;
+    size_t n = 0;
     if (!text || !is_number(text))
         return sx_fail(err, SX_ERR_USAGE,
                        "bands: %zu sequences need --against POS, the same token in each",
                        b->inputs.n);
-    const size_t against = strtoull(text, NULL, 10);
-    struct sx_bands_result *results = sx_xcalloc(b->inputs.n, sizeof *results);
-    enum sx_status status = SX_OK;
-    size_t n = 0;
-    for (size_t i = 0; i < b->inputs.n && status == SX_OK; i++) {
-        const struct sx_model_input *item = &b->inputs.item[i];
-        const char *why = left_out(b, &item->ids, against);
-        status = sx_task_step(&b->job->task, i, b->inputs.n);
-        if (why)
-            sx_model_inputs_warn(&b->inputs, "%s left out: %s", item->name ? item->name : "?", why);
-        else if (status == SX_OK)
-            status = measure_one(b, &item->ids, &results[n++], err);
-    }
-    if (status == SX_OK && n == 0)
-        status = sx_fail(err, SX_ERR_USAGE, "bands: no sequence has the query, key and --against");
-    if (status == SX_OK) {
+    ask.against = strtoull(text, NULL, 10);
+    const enum sx_status status = sx_bands_many_measure(b->runner, b->args, &b->inputs, &ask,
+                                                        &results, &n, &b->job->task, err);
+    if (status == SX_OK)
         b->job->document =
             sx_bands_many_document(b->model, results, n, &b->filter,
                                    (uint64_t)sx_value_int_or(sx_value_get(b->args, "seed"), 0));
-        status = sx_answer_keep_model(b->job, b->model, err);
-    }
     for (size_t i = 0; i < n; i++)
         sx_bands_result_release(&results[i]);
     sx_free(results);

@@ -146,6 +146,14 @@ SX_PREPARE(head_bands);
 SX_RUN(head_bands);
 SX_APPLY(head_bands);
 
+/* commands_band_means.c */
+SX_PREPARE(band_means);
+SX_RUN(band_means);
+SX_APPLY(band_means);
+SX_PREPARE(band_interval);
+SX_RUN(band_interval);
+SX_APPLY(band_interval);
+
 /* commands_attribute.c */
 SX_RUN(attribute);
 SX_PRINT(attribute);

@@ -40,6 +40,7 @@ void sx_session_release(struct sx_session *session)
     sx_map_release(&session->map);
     sx_contacts_release(&session->contacts);
     sx_bands_data_release(&session->bands);
+    sx_band_means_release(&session->band_means);
     sx_head_data_release(&session->head);
     sx_attribution_data_release(&session->attribution);
     sx_composition_data_release(&session->composition);

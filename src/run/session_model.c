@@ -82,6 +82,16 @@ void sx_bands_data_release(struct sx_bands_data *data)
     *data = (struct sx_bands_data){0};
 }
 
+void sx_band_means_release(struct sx_band_means_data *data)
+{
+    for (size_t i = 0; i < data->n; i++)
+        sx_bands_result_release(&data->result[i]);
+    sx_free(data->result);
+    sx_free(data->line);
+    sx_free(data->fasta);
+    *data = (struct sx_band_means_data){0};
+}
+
 void sx_head_data_release(struct sx_head_data *data)
 {
     sx_head_result_release(&data->result);
@@ -215,8 +225,8 @@ void sx_session_show_answer(struct sx_session *session, const struct sx_answer_k
 static void empty_what_hangs(struct sx_session *session)
 {
     static const char *const commands[] = {
-        "infer",      "lens",       "attend",      "attention-map", "contact-map",
-        "band-table", "head-bands", "attribution", "composition",   "patch-grid"};
+        "infer",      "lens",        "attend",      "attention-map", "contact-map", "band-table",
+        "head-bands", "attribution", "composition", "patch-grid",    "band-means"};
     const struct {
         enum sx_slot_state *state;
         enum sx_slot slot;
@@ -231,6 +241,7 @@ static void empty_what_hangs(struct sx_session *session)
         {&session->attribution.state, SX_SLOT_ATTRIBUTION},
         {&session->composition.state, SX_SLOT_COMPOSITION},
         {&session->patching.state, SX_SLOT_PATCHING},
+        {&session->band_means.state, SX_SLOT_BAND_MEANS},
     };
     for (size_t i = 0; i < sizeof slots / sizeof slots[0]; i++) {
         if (*slots[i].state == SX_STATE_PENDING)
@@ -244,6 +255,7 @@ static void empty_what_hangs(struct sx_session *session)
     sx_map_release(&session->map);
     sx_contacts_release(&session->contacts);
     sx_bands_data_release(&session->bands);
+    sx_band_means_release(&session->band_means);
     sx_head_data_release(&session->head);
     sx_attribution_data_release(&session->attribution);
     sx_composition_data_release(&session->composition);

@@ -55,6 +55,7 @@ void sx_attention_release(struct sx_attention_data *data);
 void sx_map_release(struct sx_map_data *data);
 void sx_contacts_release(struct sx_contacts_data *data);
 void sx_bands_data_release(struct sx_bands_data *data);
+void sx_band_means_release(struct sx_band_means_data *data);
 void sx_head_data_release(struct sx_head_data *data);
 void sx_attribution_data_release(struct sx_attribution_data *data);
 void sx_composition_data_release(struct sx_composition_data *data);

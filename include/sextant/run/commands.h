@@ -47,6 +47,9 @@
  *   input  [TEXT…] [--fasta FILE [--record N]]
  *                                    open the selected model if it is not open, tokenise a sequence
  *                                    or prompt; without arguments a built-in example   (INPUT)
+ *   band-interval [--layer L] [--head H] [--band B]
+ *                                    mean and interval of one cell of BAND_MEANS; without --head of
+ *                                    the sum over heads                              (BAND_MEANS)
  *   export FILE [--what rows|marked|curves|match]
  *                                    write what is shown: *.csv, *.json, and matches *.match.h5
  *
@@ -60,6 +63,7 @@
  *   attention-map [--layer L] [--head H]     one head                             (MAP)
  *   contact-map                      ESM-2's contact head                         (CONTACTS)
  *   band-table [--against P|SEQ] [--profile]   selection.token → selection.key      (BANDS)
+ *   band-means [--against P] [--fasta FILE]   the same in every sequence of the file (BAND_MEANS)
  *   head-bands [--layer L] [--head H] [--removed BITS]   at selection.token         (HEAD)
  *   attribution [--target T] [--against T] [--linearised]  at selection.token       (ATTRIBUTION)
  *   composition [--layer L] [--head H] [--side query|key|value]                     (COMPOSITION)

@@ -38,6 +38,7 @@ enum sx_slot {
     SX_SLOT_COMPOSITION, /* what the query or key of one head is made of */
     SX_SLOT_PATCHING,    /* grid of patches or ablations, filled in while it is computed */
     SX_SLOT_NTERM,       /* proteins in five presentations */
+    SX_SLOT_BAND_MEANS,  /* the bands of every protein of the input's file, and their means */
     SX_SLOT_JOBS,
     SX_SLOT_LOG,
     SX_SLOT_MESSAGE,
@@ -363,6 +364,28 @@ struct sx_bands_data {
     struct sx_bands_result result;
 };
 
+/* The bands of selection.token → selection.key in every sequence of a file, A and B as above; their
+ * means with intervals are made of one cell at a time, the one under the cursor. */
+struct sx_band_means_data {
+    enum sx_slot_state state;
+    struct sx_error error;
+    uint64_t serial;
+    char *line;  /* without --layer and --head */
+    char *fasta; /* owned: the file; PENDING: asked for */
+    size_t query, key, against;
+    bool masked;                    /* the query is, in A */
+    struct sx_bands_result *result; /* owned [n] */
+    size_t n, n_left_out;
+    struct sx_band_mean { /* as asked for by `band-interval` */
+        enum sx_slot_state state;
+        struct sx_error error;
+        size_t layer, head, band;  /* head SIZE_MAX: the sum over heads */
+        struct sx_band_mean_term { /* 95 % interval; NAN: nothing to take a mean of */
+            double mean, lo, hi;
+        } term[SX_BAND_TERM_COUNT];
+    } cell;
+};
+
 /* PENDING: result.layer, head, query and removed say what was asked. */
 struct sx_head_data {
     enum sx_slot_state state;
@@ -489,6 +512,7 @@ struct sx_session {
     struct sx_composition_data composition;
     struct sx_patching_data patching;
     struct sx_nterm_data nterm;
+    struct sx_band_means_data band_means;
     struct sx_job_info jobs[SX_JOBS_SHOWN]; /* newest first */
     size_t n_jobs;
     size_t n_marks; /* marked latents of the anchor seed; a change touches SX_SLOT_SELECTION */
