@@ -1,6 +1,7 @@
 #include "band_cell.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "band_parts.h"
@@ -159,7 +160,84 @@ static void draw_blocks(struct sx_canvas *cv, const struct sx_band_table *t, siz
     }
 }
 
-void sx_band_cell_draw(struct sx_canvas *cv, const struct sx_band_table *t, size_t band)
+/* --- over proteins ------------------------------------------------------------------------------
+ */
+
+size_t sx_band_mean_head(const struct sx_band_table *t, size_t band)
+{
+    const bool all = !t->alone && t->mode == SX_BANDS_LAYERS && t->group == SX_GROUP_ALL;
+    return all ? SIZE_MAX : sx_band_strongest(t, t->layer, band);
+}
+
+bool sx_band_means_current(const struct sx_session *session)
+{
+    const struct sx_band_means_data *means = &session->band_means;
+    const struct sx_bands_data *data = &session->bands;
+
+    return means->state != SX_STATE_EMPTY && means->serial == session->input.serial &&
+           means->query == data->result.query_a && means->key == data->result.key_a &&
+           !data->other && means->against == data->against;
+}
+
+/* "direction over 43 proteins: -0.531 [-0.602, -0.413] logits", on two lines where it is narrow. */
+static int put_mean(struct sx_canvas *cv, const struct sx_band_table *t,
+                    const struct sx_band_means_data *means)
+{
+    const struct sx_band_mean_term *term = &means->cell.term[t->term];
+    const bool wide = cv->w >= 64, all = means->cell.head == SIZE_MAX;
+    int x = 1, y = 0;
+
+    if (wide)
+        x += sx_putf(cv, x, y, SX_STYLE_LABEL,
+                     "%s%s over %zu proteins: ", sx_band_term_label(t->term),
+                     all ? ", all heads," : "", means->n);
+    else
+        x += sx_putf(cv, x, y, SX_STYLE_LABEL, "%zu proteins%s: ", means->n,
+                     all ? ", all heads" : "");
+    if (isnan(term->mean)) {
+        sx_put(cv, x, y, SX_STYLE_DIM, "nothing changes");
+        return 1;
+    }
+    x += sx_putf(cv, x, y, SX_STYLE_NUMBER, "%.4g ", term->mean);
+    if (!wide) {
+        x = 3;
+        y++;
+    }
+    x += sx_putf(cv, x, y, SX_STYLE_NUMBER, "[%.4g, %.4g]", term->lo, term->hi);
+    x += sx_put(cv, x, y, SX_STYLE_UNIT, t->term == SX_BAND_COUPLING ? " 95 %" : " logits, 95 %");
+    if (means->n_left_out > 0)
+        sx_putf(cv, x, y, SX_STYLE_DIM, "; %zu left out", means->n_left_out);
+    return y + 1;
+}
+
+static int draw_means(struct sx_canvas *cv, const struct sx_band_table *t,
+                      const struct sx_session *session, size_t band)
+{
+    const struct sx_band_means_data *means = &session->band_means;
+    const struct sx_band_mean *cell = &means->cell;
+    const char *more = sx_canvas_ascii(cv) ? "..." : "…";
+
+    if (means->state == SX_STATE_EMPTY || means->serial != session->input.serial)
+        return 0;
+    if (!sx_band_means_current(session))
+        sx_put_cut(cv, 1, 0, cv->w - 1, SX_STYLE_DIM, "means of another question; M: again");
+    else if (means->state == SX_STATE_PENDING)
+        sx_putf(cv, 1, 0, SX_STYLE_BUSY, "means over proteins %s", more);
+    else if (means->state == SX_STATE_FAILED && means->error.status == SX_CANCELLED)
+        sx_put_cut(cv, 1, 0, cv->w - 1, SX_STYLE_WARN, "means cancelled; M: again");
+    else if (means->state == SX_STATE_FAILED || cell->state == SX_STATE_FAILED)
+        sx_put_cut(cv, 1, 0, cv->w - 1, SX_STYLE_BAD,
+                   means->state == SX_STATE_FAILED ? means->error.message : cell->error.message);
+    else if (cell->state != SX_STATE_READY || cell->layer != t->layer || cell->band != band ||
+             cell->head != sx_band_mean_head(t, band))
+        sx_putf(cv, 1, 0, SX_STYLE_LABEL, "%zu proteins: %s", means->n, more);
+    else
+        return put_mean(cv, t, means);
+    return 1;
+}
+
+void sx_band_cell_draw(struct sx_canvas *cv, const struct sx_band_table *t,
+                       const struct sx_session *session, size_t band)
 {
     const size_t head = sx_band_strongest(t, t->layer, band);
     char title[96], label[48];
@@ -171,5 +249,7 @@ void sx_band_cell_draw(struct sx_canvas *cv, const struct sx_band_table *t, size
                  sx_period_text(label, sizeof label, t->result->period[band]));
     const bool outside = t->mode == SX_BANDS_LAYERS && t->alone;
     struct sx_canvas body = sx_frame(cv, title, outside ? "not in the group" : NULL, false);
-    draw_blocks(&body, t, t->layer, head, band);
+    const int y = draw_means(&body, t, session, band);
+    struct sx_canvas rest = sx_canvas_sub(&body, (struct sx_rect){0, y, body.w, body.h - y});
+    draw_blocks(&rest, t, t->layer, head, band);
 }

@@ -533,7 +533,7 @@ static void bands_draw(const struct sx_view *view, const struct sx_session *sess
         draw_main(&cv, &t, session, state);
     if (pane[1].w > 0 && pane[1].h > 0) {
         struct sx_canvas right = sx_canvas_sub(canvas, pane[1]);
-        sx_band_cell_draw(&right, &t, band_at(session));
+        sx_band_cell_draw(&right, &t, session, band_at(session));
     }
     if (pane[2].h > 0) {
         struct sx_canvas below = sx_canvas_sub(canvas, pane[2]);
@@ -586,6 +586,27 @@ static void arrive(struct bands_state *state, const struct sx_session *session,
                      state->arrival.head);
 }
 
+/* Mean and interval of the cell that is shown in full. */
+static void need_mean(const struct bands_state *state, const struct sx_session *session,
+                      struct sx_emit *emit)
+{
+    const struct sx_band_means_data *means = &session->band_means;
+    const struct sx_band_mean *cell = &means->cell;
+
+    if (means->state != SX_STATE_READY || !bands_current(session) ||
+        !sx_band_means_current(session))
+        return;
+    const struct sx_band_table t = table_of(state, session);
+    const size_t band = band_at(session), head = sx_band_mean_head(&t, band);
+    if (cell->state != SX_STATE_EMPTY && cell->layer == t.layer && cell->band == band &&
+        cell->head == head)
+        return;
+    if (head == SIZE_MAX)
+        sx_emit_line(emit, "band-interval --layer %zu --band %zu", t.layer, band);
+    else
+        sx_emit_line(emit, "band-interval --layer %zu --head %zu --band %zu", t.layer, head, band);
+}
+
 static void bands_need(struct sx_view *view, const struct sx_session *session, struct sx_emit *emit)
 {
     struct bands_state *state = view->state;
@@ -610,6 +631,7 @@ static void bands_need(struct sx_view *view, const struct sx_session *session, s
         ask_bands(against_of(session), profile, emit);
     if (bands_current(session))
         arrive(state, session, emit);
+    need_mean(state, session, emit);
 }
 
 /* --- requests -----------------------------------------------------------------------------------
@@ -697,6 +719,20 @@ static void toggle_pin(struct bands_state *state, const struct sx_session *sessi
     state->pin.set = !same;
 }
 
+static void ask_means(const struct sx_session *session, struct sx_emit *emit)
+{
+    const size_t against = against_of(session);
+
+    if (!session->input.fasta)
+        sx_emit_line(emit, "message means are over the sequences of a file: input --fasta FILE");
+    else if (session->bands.other)
+        sx_emit_line(emit, "message B is another sequence: b chooses a token for means");
+    else if (against == SIZE_MAX)
+        sx_emit_line(emit, "message means are of the change from A to B: b chooses B");
+    else
+        sx_emit_line(emit, "band-means --against %zu", against);
+}
+
 static bool mode_request(struct sx_view *view, const struct sx_session *session, const char *name,
                          struct sx_emit *emit)
 {
@@ -717,6 +753,8 @@ static bool mode_request(struct sx_view *view, const struct sx_session *session,
         state->show = (state->show + 1) % SHOWS;
     else if (strcmp(name, "sort") == 0)
         state->by_effect = !state->by_effect;
+    else if (strcmp(name, "means") == 0)
+        ask_means(session, emit);
     else if (strcmp(name, "pin") == 0 && bands_current(session))
         toggle_pin(state, session);
     else if (strcmp(name, "pin") == 0 || strcmp(name, "again") == 0)
@@ -957,6 +995,31 @@ static void add_profile_rows(struct sx_value *rows, const struct sx_band_table *
         }
 }
 
+/* What stands under the cursor: the mean over proteins of the chosen cell. */
+static void add_means(struct sx_value *document, const struct sx_session *session)
+{
+    const struct sx_band_means_data *means = &session->band_means;
+    const struct sx_band_mean *cell = &means->cell;
+
+    if (means->state != SX_STATE_READY || !sx_band_means_current(session) ||
+        cell->state != SX_STATE_READY)
+        return;
+    struct sx_value *map = sx_value_set(document, "means", sx_value_map());
+    sx_value_set(map, "sequences", sx_value_int((int64_t)means->n));
+    sx_value_set(map, "layer", sx_value_int((int64_t)cell->layer));
+    sx_value_set(map, "head",
+                 cell->head == SIZE_MAX ? sx_value_null() : sx_value_int((int64_t)cell->head));
+    sx_value_set(map, "band", sx_value_int((int64_t)cell->band));
+    for (int i = 0; i < SX_BAND_TERM_COUNT; i++) {
+        struct sx_value *term =
+            sx_value_set(map, sx_band_term_name((enum sx_band_term)i), sx_value_map());
+        sx_row_real(term, "mean", cell->term[i].mean);
+        sx_row_real(term, "lo", cell->term[i].lo);
+        sx_row_real(term, "hi", cell->term[i].hi);
+    }
+    sx_value_set(map, "line", sx_value_string(means->line));
+}
+
 /* Every band of every layer and head, whatever the table shows of them; with the profile open, its
  * cells. */
 static struct sx_value *bands_data(const struct sx_view *view, const struct sx_session *session)
@@ -973,6 +1036,7 @@ static struct sx_value *bands_data(const struct sx_view *view, const struct sx_s
     sx_value_set(document, "key", sx_value_int((int64_t)r->key_a));
     sx_value_set(document, "against", r->b ? sx_value_int((int64_t)r->query_b) : sx_value_null());
     sx_row_real(document, "residual", r->residual);
+    add_means(document, session);
     if (state->mode == SX_BANDS_PROFILE && has_profile(session)) {
         add_profile_rows(rows, &t);
         return document;
@@ -1015,6 +1079,8 @@ static const struct sx_key_binding keys[] = {
     {"bands", "P", "profile", "profile", "The bands along all positions of the query.", "Bands"},
     {"bands", "o", "sort", "sort", "Rows by their effect, or in order.", "Bands"},
     {"bands", "r", "pin", "pin", "Keep this cell to compare with others; or ask again.", "Bands"},
+    {"bands", "M", "means", "means",
+     "Mean and 95 % interval of the cell over every sequence of the input's file.", "Bands"},
     {"bands", "H", "heads", NULL, "The heads of this layer instead of the layers.", "Bands"},
     {"bands", "]", "other-next", NULL, "The next head; where heads are rows: the next layer.",
      "Bands"},
@@ -1038,7 +1104,7 @@ const struct sx_view_ops sx_view_bands = {
     .help = "scores in rotary bands: what changes them from one position of the mask to another",
     .key = 'b',
     .depends = 1u << SX_SLOT_WORKSPACE | 1u << SX_SLOT_SELECTION | 1u << SX_SLOT_SETTINGS |
-               1u << SX_SLOT_INPUT | 1u << SX_SLOT_BANDS,
+               1u << SX_SLOT_INPUT | 1u << SX_SLOT_BANDS | 1u << SX_SLOT_BAND_MEANS,
     .n_panes = 1,
     .state_size = sizeof(struct bands_state),
     .keys = keys,
