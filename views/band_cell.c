@@ -179,34 +179,32 @@ bool sx_band_means_current(const struct sx_session *session)
            !data->other && means->against == data->against;
 }
 
-/* "direction over 43 proteins: -0.531 [-0.602, -0.413] logits", on two lines where it is narrow. */
+/* "direction, 43 of 45 proteins: -0.531 [-0.602, -0.413] 95 %", on two lines where it is narrow. */
 static int put_mean(struct sx_canvas *cv, const struct sx_band_table *t,
                     const struct sx_band_means_data *means)
 {
     const struct sx_band_mean_term *term = &means->cell.term[t->term];
     const bool wide = cv->w >= 64, all = means->cell.head == SIZE_MAX;
+    char of[24] = "";
     int x = 1, y = 0;
 
+    if (means->n_left_out > 0)
+        snprintf(of, sizeof of, " of %zu", means->n + means->n_left_out);
     if (wide)
-        x += sx_putf(cv, x, y, SX_STYLE_LABEL,
-                     "%s%s over %zu proteins: ", sx_band_term_label(t->term),
-                     all ? ", all heads," : "", means->n);
-    else
-        x += sx_putf(cv, x, y, SX_STYLE_LABEL, "%zu proteins%s: ", means->n,
-                     all ? ", all heads" : "");
+        x += sx_putf(cv, x, y, SX_STYLE_LABEL, "%s%s, ", sx_band_term_label(t->term),
+                     all ? " of all heads" : "");
+    x += sx_putf(cv, x, y, SX_STYLE_LABEL, "%zu%s proteins%s: ", means->n, of,
+                 all && !wide ? ", all heads" : "");
     if (isnan(term->mean)) {
         sx_put(cv, x, y, SX_STYLE_DIM, "nothing changes");
         return 1;
     }
-    x += sx_putf(cv, x, y, SX_STYLE_NUMBER, "%.4g ", term->mean);
     if (!wide) {
         x = 3;
         y++;
     }
-    x += sx_putf(cv, x, y, SX_STYLE_NUMBER, "[%.4g, %.4g]", term->lo, term->hi);
-    x += sx_put(cv, x, y, SX_STYLE_UNIT, t->term == SX_BAND_COUPLING ? " 95 %" : " logits, 95 %");
-    if (means->n_left_out > 0)
-        sx_putf(cv, x, y, SX_STYLE_DIM, "; %zu left out", means->n_left_out);
+    x += sx_putf(cv, x, y, SX_STYLE_NUMBER, "%.4g [%.4g, %.4g]", term->mean, term->lo, term->hi);
+    sx_put(cv, x, y, SX_STYLE_UNIT, " 95 %");
     return y + 1;
 }
 

@@ -57,6 +57,85 @@ Test(band_views_golden, bands)
     stage_free(stage);
 }
 
+/* Of 43 proteins, as `band-means --against 38` and `band-interval` leave them. */
+static void give_means(struct sx_session *session, size_t layer, size_t head, size_t band)
+{
+    static char fasta[] = "globins.fa", line[] = "sextant bands esm2-mini --fasta globins.fa";
+    struct sx_band_means_data *means = &session->band_means;
+
+    session->input.fasta = fasta;
+    *means = (struct sx_band_means_data){
+        .state = SX_STATE_READY,
+        .serial = 7,
+        .line = line,
+        .fasta = fasta,
+        .query = 1,
+        .against = 38,
+        .masked = true,
+        .n = 43,
+        .cell = {.state = SX_STATE_READY, .layer = layer, .head = head, .band = band},
+    };
+    for (int t = 0; t < SX_BAND_TERM_COUNT; t++)
+        means->cell.term[t] = (struct sx_band_mean_term){-0.53125 - t, -0.6021 - t, -0.41337 - t};
+}
+
+Test(band_views_golden, bands_over_proteins)
+{
+    struct stage *stage = protein_stage("bands", 120, 40);
+    struct sx_session *session = &stage->fake.session;
+
+    give_means(session, 4, 5, 2);
+    stage_need(stage);
+    expect_lines(stage, "");
+    stage_golden(stage, "bands-means", 80, 24);
+    stage_golden(stage, "bands-means", 120, 40);
+    press(stage, "group"); /* the sum over all heads */
+    give_means(session, 4, SIZE_MAX, 2);
+    session->band_means.n_left_out = 2;
+    press(stage, "term-direction");
+    stage_need(stage);
+    expect_lines(stage, "");
+    stage_golden(stage, "bands-means-all", 80, 24);
+    session->band_means.state = SX_STATE_FAILED;
+    session->band_means.error.status = SX_CANCELLED;
+    stage_golden(stage, "bands-means-cancelled", 80, 24);
+    stage_free(stage);
+}
+
+Test(band_views_need, the_mean_of_the_chosen_cell)
+{
+    struct stage *stage = protein_stage("bands", 120, 40);
+    struct sx_session *session = &stage->fake.session;
+
+    press(stage, "means");
+    expect_lines(stage, "message means are over the sequences of a file: input --fasta FILE");
+    give_means(session, 4, 5, 2);
+    session->band_means.cell = (struct sx_band_mean){0};
+    press(stage, "means");
+    expect_lines(stage, "band-means --against 38");
+    stage_need(stage);
+    expect_lines(stage, "band-interval --layer 4 --head 5 --band 2");
+    session->band_means.cell =
+        (struct sx_band_mean){.state = SX_STATE_PENDING, .layer = 4, .head = 5, .band = 2};
+    stage_need(stage);
+    expect_lines(stage, "");
+    session->selection.band = 3;
+    press(stage, "group");
+    stage_need(stage);
+    expect_lines(stage, "band-interval --layer 4 --band 3");
+    session->band_means.serial = 6; /* of another input */
+    stage_need(stage);
+    expect_lines(stage, "");
+    give_means(session, 4, 5, 2);
+    session->band_means.against = 12; /* another question */
+    stage_need(stage);
+    expect_lines(stage, "");
+    fake_band_table(&stage->fake, &store, SIZE_MAX, true);
+    press(stage, "means");
+    expect_lines(stage, "message means are of the change from A to B: b chooses B");
+    stage_free(stage);
+}
+
 Test(band_views_golden, bands_other_tables)
 {
     struct stage *stage = protein_stage("bands", 120, 40);
