@@ -724,7 +724,8 @@ static void ask_means(const struct sx_session *session, struct sx_emit *emit)
     const size_t against = against_of(session);
 
     if (!session->input.fasta)
-        sx_emit_line(emit, "message means are over the sequences of a file: input --fasta FILE");
+        sx_emit_line(emit,
+                     "message means are over the sequences of a FASTA file; make one the input");
     else if (session->bands.other)
         sx_emit_line(emit, "message B is another sequence: b chooses a token for means");
     else if (against == SIZE_MAX)

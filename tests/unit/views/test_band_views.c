@@ -108,7 +108,7 @@ Test(band_views_need, the_mean_of_the_chosen_cell)
     struct sx_session *session = &stage->fake.session;
 
     press(stage, "means");
-    expect_lines(stage, "message means are over the sequences of a file: input --fasta FILE");
+    expect_lines(stage, "message means are over the sequences of a FASTA file; make one the input");
     give_means(session, 4, 5, 2);
     session->band_means.cell = (struct sx_band_mean){0};
     press(stage, "means");
