@@ -31,6 +31,7 @@ struct kept_grid {
     enum sx_grid grid;
     enum sx_metric_kind metric;
     bool ablation, normalised;
+    char *line; /* owned: the command line that gives it, or NULL */
 };
 
 struct patching_state {
@@ -234,9 +235,8 @@ static void title_text(char *out, size_t size, const struct patching_state *stat
         "layer × token", "layer × head", "layer × q, k, v", "layer × band", "layer × block"};
     const struct sx_scan_result *r = &session->patching.result;
 
-    snprintf(out, size, "%s · %s%s", session->patching.what,
-             axes[r->grid < SX_GRID_COUNT ? r->grid : 0],
-             differs(state, r) ? " · minus the kept grid" : "");
+    snprintf(out, size, "%s%s · %s", session->patching.what, differs(state, r) ? " - kept" : "",
+             axes[r->grid < SX_GRID_COUNT ? r->grid : 0]);
 }
 
 static void progress_text(char *out, size_t size, const struct sx_session *session)
@@ -455,7 +455,8 @@ static void draw_raw(struct sx_canvas *cv, int y, const struct patching_state *s
 }
 
 /* Below the grid, where there is room: what was done, and how to do it again. */
-static void draw_facts(struct sx_canvas *cv, const struct sx_session *session)
+static void draw_facts(struct sx_canvas *cv, const struct patching_state *state,
+                       const struct sx_session *session)
 {
     const struct sx_patching_data *data = &session->patching;
     int y = 0;
@@ -468,7 +469,12 @@ static void draw_facts(struct sx_canvas *cv, const struct sx_session *session)
     if (data->line && y + 1 < cv->h) {
         sx_put(cv, 0, y, SX_STYLE_LABEL, "line");
         struct sx_canvas text = sx_canvas_sub(cv, (struct sx_rect){9, y, cv->w - 9, cv->h - y});
-        sx_paragraph(&text, 0, SX_STYLE_DIM, data->line);
+        y += sx_paragraph(&text, 0, SX_STYLE_DIM, data->line);
+    }
+    if (differs(state, &data->result) && state->kept.line && y + 1 < cv->h) {
+        sx_put(cv, 0, y, SX_STYLE_LABEL, "kept");
+        struct sx_canvas text = sx_canvas_sub(cv, (struct sx_rect){9, y, cv->w - 9, cv->h - y});
+        sx_paragraph(&text, 0, SX_STYLE_DIM, state->kept.line);
     }
 }
 
@@ -500,7 +506,7 @@ static void draw_grid(struct sx_canvas *cv, const struct sx_view *view,
     if (body.h - y > 3) {
         struct sx_canvas rest =
             sx_canvas_sub(&body, (struct sx_rect){1, y + 2, body.w - 2, body.h - y - 2});
-        draw_facts(&rest, session);
+        draw_facts(&rest, state, session);
     }
 }
 
@@ -879,6 +885,7 @@ static void keep_grid(struct patching_state *state, const struct sx_session *ses
     const size_t n = r->rows * r->columns;
 
     sx_free(state->kept.effect);
+    sx_free(state->kept.line);
     state->kept = (struct kept_grid){.effect = sx_xcalloc(n, sizeof *state->kept.effect),
                                      .rows = r->rows,
                                      .columns = r->columns,
@@ -886,6 +893,8 @@ static void keep_grid(struct patching_state *state, const struct sx_session *ses
                                      .metric = r->metric,
                                      .ablation = r->ablation,
                                      .normalised = r->normalised};
+    if (session->patching.line)
+        state->kept.line = sx_xstrdup(session->patching.line);
     for (size_t i = 0; i < n; i++)
         state->kept.effect[i] = (float)effect_of(r, i);
     state->differ = false;
@@ -1024,6 +1033,7 @@ static void patching_release(struct sx_view *view)
     sx_free(state->corrupt);
     sx_free(state->by_token);
     sx_free(state->kept.effect);
+    sx_free(state->kept.line);
 }
 
 static const struct sx_key_binding keys[] = {

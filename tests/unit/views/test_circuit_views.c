@@ -381,7 +381,6 @@ Test(circuit_views_request, patching)
     stage_free(stage);
 }
 
-/* The default counterpart: the same residues, the masks where they are. */
 /* The emitted line has this in it. */
 static void says(const struct stage *stage, const char *part)
 {
@@ -425,6 +424,7 @@ Test(circuit_views_request, patching_compares_two_grids)
     stage_free(stage);
 }
 
+/* The default counterpart: the same residues, the masks where they are. */
 Test(circuit_views_request, patching_shuffles)
 {
     struct stage *stage = protein_stage("patching", 120, 40);
