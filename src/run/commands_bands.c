@@ -90,6 +90,7 @@ static enum sx_status read_question(struct bands *b, const struct sx_ids *ids, s
     const struct sx_bands_many_ask ask = ask_of(b);
     SX_TRY(sx_bands_many_question(b->model, &ask, ids, &b->question, err));
     b->question.profile = flag(b->args, "profile");
+    b->question.margin = flag(b->args, "margin");
     if (target)
         SX_TRY(sx_read_token(b->model, "bands", "target", target, &b->question.target, err));
     if (!against)
@@ -183,6 +184,9 @@ static enum sx_status run_many(struct bands *b, struct sx_error *err)
     if (!text || !is_number(text))
         return sx_fail(err, SX_ERR_USAGE,
                        "bands: %zu sequences need --against POS, the same token in each",
+                       b->inputs.n);
+    if (flag(b->args, "margin"))
+        return sx_fail(err, SX_ERR_USAGE, "bands: --margin is for one sequence, found %zu",
                        b->inputs.n);
     ask.against = strtoull(text, NULL, 10);
     const enum sx_status status = sx_bands_many_measure(b->runner, b->args, &b->inputs, &ask,

@@ -119,6 +119,17 @@ run_ok view contacts esm_v5 --do 'input MKTAYIAK' --do 'contact-map'
 run_ok view bands esm_v5 --seq 'M<mask>TAYIAK' --token 2 --key 0 --do 'set --against 5' --do 'select --layer 1 --band 1' --do 'band-table --against 4 --profile' --do 'set --against 4' --do 'cmd' --size 180x40
 assert_contains "$out" 'A: mask at 2   B: mask at 4'
 assert_contains "$out" '--band 1 --against 4'
+# The mean over a file is that of the command line.
+printf '>a\nMKTAYIAK\n>b\nMSEYLAWQ\n>short\nMK\n' >many.fa
+run_ok view bands esm_v5 --do 'input --fasta many.fa' --do 'mask --token 1' --do 'select --token 1 --key 0' --do 'set --against 4' --do 'band-table --against 4' --do 'band-means' --do 'band-interval --layer 1 --head 0 --band 1' --do 'select --layer 1 --head 0 --band 1' --json
+means=$(json "$out" .means)
+assert_eq 2 "$(json "$means" .sequences)"
+run_ok bands esm_v5 --fasta many.fa --mask --query 1 --key 0 --against 4 --layer 1 --head 0 --json
+for term in score-a total direction; do
+    told=$(json "$out" ".rows[] | select(.band == 1) | .[\"$term\"] | [.mean, .lo, .hi] | map(numbers) | tostring")
+    assert_contains "$told" ','
+    assert_eq "$told" "$(json "$means" ".[\"$term\"] | [.mean, .lo, .hi] | tostring")" "$term"
+done
 run_ok view head esm_v5 --seq 'M<mask>TAYIAK' --token 2 --layer 1 --head 0 --target A --do 'set --bands-removed 2' --do 'head-bands --layer 1 --head 0 --removed 2'
 assert_contains "$out" 'P(A)'
 assert_contains "$out" 'without band 1'
