@@ -189,12 +189,14 @@ static enum sx_status run_many(struct bands *b, struct sx_error *err)
         return sx_fail(err, SX_ERR_USAGE, "bands: --margin is for one sequence, found %zu",
                        b->inputs.n);
     ask.against = strtoull(text, NULL, 10);
-    const enum sx_status status = sx_bands_many_measure(b->runner, b->args, &b->inputs, &ask,
-                                                        &results, &n, &b->job->task, err);
-    if (status == SX_OK)
+    enum sx_status status = sx_bands_many_measure(b->runner, b->args, &b->inputs, &ask, &results,
+                                                  &n, &b->job->task, err);
+    if (status == SX_OK) {
         b->job->document =
             sx_bands_many_document(b->model, results, n, &b->filter,
                                    (uint64_t)sx_value_int_or(sx_value_get(b->args, "seed"), 0));
+        status = sx_answer_keep_model(b->job, b->model, err);
+    }
     for (size_t i = 0; i < n; i++)
         sx_bands_result_release(&results[i]);
     sx_free(results);

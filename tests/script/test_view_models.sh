@@ -120,11 +120,11 @@ run_ok view bands esm_v5 --seq 'M<mask>TAYIAK' --token 2 --key 0 --do 'set --aga
 assert_contains "$out" 'A: mask at 2   B: mask at 4'
 assert_contains "$out" '--band 1 --against 4'
 # The mean over a file is that of the command line.
-printf '>a\nMKTAYIAK\n>b\nMSEYLAWQ\n>short\nMK\n' >many.fa
-run_ok view bands esm_v5 --do 'input --fasta many.fa' --do 'mask --token 1' --do 'select --token 1 --key 0' --do 'set --against 4' --do 'band-table --against 4' --do 'band-means' --do 'band-interval --layer 1 --head 0 --band 1' --do 'select --layer 1 --head 0 --band 1' --json
+printf '>a\nMKTAYIAK\n>b\nMSEYLAWQ\n>short\nMK\n' >"$TMP/many.fa"
+run_ok view bands esm_v5 --do "input --fasta $TMP/many.fa" --do 'mask --token 1' --do 'select --token 1 --key 0' --do 'set --against 4' --do 'band-table --against 4' --do 'band-means' --do 'band-interval --layer 1 --head 0 --band 1' --do 'select --layer 1 --head 0 --band 1' --json
 means=$(json "$out" .means)
 assert_eq 2 "$(json "$means" .sequences)"
-run_ok bands esm_v5 --fasta many.fa --mask --query 1 --key 0 --against 4 --layer 1 --head 0 --json
+run_ok bands esm_v5 --fasta "$TMP/many.fa" --mask --query 1 --key 0 --against 4 --layer 1 --head 0 --json
 for term in score-a total direction; do
     told=$(json "$out" ".rows[] | select(.band == 1) | .[\"$term\"] | [.mean, .lo, .hi] | map(numbers) | tostring")
     assert_contains "$told" ','
