@@ -260,6 +260,14 @@ static bool is_kept(const struct sx_session *session, const char *name)
     return false;
 }
 
+/* Of a single file that cannot be read: why. */
+static enum sx_status no_model(const struct sx_workspace *workspace, struct sx_error *err)
+{
+    if (workspace->n_entries == 1 && workspace->entries[0].kind == SX_ENTRY_PROBLEM)
+        return sx_fail(err, SX_ERR_FORMAT, "%s", workspace->entries[0].problem.message);
+    return sx_fail(err, SX_ERR_NOTFOUND, "%s: no model lies there", workspace->root);
+}
+
 /* Ask the model that was opened; what it cannot be asked is a failure here, not a message. */
 static enum sx_status ask_model(struct sx_shell *shell, const struct sx_value *args,
                                 struct sx_error *err)
@@ -272,7 +280,7 @@ static enum sx_status ask_model(struct sx_shell *shell, const struct sx_value *a
     if (session->selection.model == SIZE_MAX) {
         if (sx_value_count(sx_value_get(args, "path")) == 0)
             return SX_OK; /* an empty view says what to do */
-        return sx_fail(err, SX_ERR_NOTFOUND, "%s: no model lies there", session->workspace.root);
+        return no_model(&session->workspace, err);
     }
     SX_TRY(check_family(session, args, err));
     SX_TRY(say_input(shell, args, err));

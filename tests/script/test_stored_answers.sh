@@ -76,3 +76,9 @@ assert_eq layer "$(json "$out" '.files[0].answer.axes.rows.name')"
 head -c $(($(stat -c %s patch.run.h5) - 600)) patch.run.h5 >cut.run.h5
 run_fail 1 view patching cut.run.h5
 assert_contains "$err" cut.run.h5
+head -c 3000 patch.run.h5 >cut.run.h5
+run_fail 1 view patching cut.run.h5
+assert_contains "$err" 'cut.run.h5: not a readable HDF5 file'
+: >empty.run.h5
+run_fail 1 view patching empty.run.h5
+assert_contains "$err" 'empty.run.h5: not'
