@@ -81,6 +81,8 @@ static struct sx_value *band_row(const struct sx_bands_result *r, size_t head, s
     real(map, "alpha_b", r->b[at].alpha);
     real(map, "delta_b", r->b[at].delta);
     add_split(map, &r->split[at]);
+    if (r->margin_split) /* so that --csv has it too */
+        real(map, "margin_change", r->margin_split[at].total);
     return map;
 }
 

@@ -97,6 +97,8 @@ near "$(json "$out" '([.margins[] | select(.layer == 1 and .head == 0) | .total]
     "$(json "$out" '.heads[2] | .margin_b - .margin')" 1e-5 'margin by band'
 run_ok bands $esm --seq MKTVRQ --query 1 --mask --against 4 --margin
 assert_contains "$out" 'change of the margin, direction'
+run_ok bands $esm --seq MKTVRQ --query 1 --mask --against 4 --margin --csv
+assert_contains "$(head -1 <<<"$out")" ',margin_change'
 
 # --- what is refused
 refused() { # WORD ARGUMENTS…
