@@ -519,12 +519,12 @@ enum sx_status sx_answer_read(const struct sx_answer_kind *kind, const struct sx
     if (status == SX_OK) {
         in.data = sx_xcalloc(1, kind->size);
         status = read_fields(&in, input, err);
-        if (status == SX_OK)
-            *data = in.data;
-        else
-            kind->release(in.data);
-        if (status != SX_OK)
-            sx_free(in.data);
+    }
+    if (status == SX_OK) {
+        *data = in.data;
+    } else if (in.data) {
+        kind->release(in.data);
+        sx_free(in.data);
     }
     sx_value_free(in.scalars);
     sx_h5_close(in.h5);

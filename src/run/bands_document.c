@@ -40,7 +40,7 @@ static void tell_fault(struct sx_value *document, double residual)
 /* --- bands --------------------------------------------------------------------------------------
  */
 
-static void add_split(struct sx_value *map, const struct sx_band_split *split)
+static void add_change(struct sx_value *map, const struct sx_band_split *split)
 {
     real(map, "total", split->total);
     real(map, "qn", split->query_norm);
@@ -48,6 +48,11 @@ static void add_split(struct sx_value *map, const struct sx_band_split *split)
     real(map, "dir", split->direction);
     real(map, "content", split->content);
     real(map, "position", split->position);
+}
+
+static void add_split(struct sx_value *map, const struct sx_band_split *split)
+{
+    add_change(map, split);
     real(map, "norm_only", split->norm_only);
     real(map, "direction_only", split->direction_only);
     real(map, "interaction", split->interaction);
@@ -114,18 +119,12 @@ static struct sx_value *head_row(const struct sx_bands_result *r, size_t head)
 /* The change of the margin. */
 static struct sx_value *margin_row(const struct sx_bands_result *r, size_t head, size_t b)
 {
-    const struct sx_band_split *split = &r->margin_split[head * r->n_bands + b];
     struct sx_value *map = sx_value_map();
     sx_document_int(map, "layer", (int64_t)(head / r->n_heads));
     sx_document_int(map, "head", (int64_t)(head % r->n_heads));
     sx_document_int(map, "band", (int64_t)b);
     period(map, "period", r->period[b]);
-    real(map, "total", split->total);
-    real(map, "qn", split->query_norm);
-    real(map, "kn", split->key_norm);
-    real(map, "dir", split->direction);
-    real(map, "content", split->content);
-    real(map, "position", split->position);
+    add_change(map, &r->margin_split[head * r->n_bands + b]);
     return map;
 }
 

@@ -204,7 +204,7 @@ static bool is_proteins(const char *path)
     return sx_protein_format_of(path, &format, NULL) == SX_OK && format != SX_PROTEINS_UNKNOWN;
 }
 
-/* An answer that a command kept is an entry too; only a run says of which model it is. */
+/* An answer that no screen shows is an entry too, without a model. */
 static void add_run(struct scan *scan, const char *path, struct sx_error *why)
 {
     struct sx_value *run = NULL;

@@ -68,7 +68,7 @@ struct sx_entry {
     char *label;                /* owned, sanitised, relative to the workspace */
     struct sx_sae_info info;    /* SAE only */
     struct sx_model_info model; /* MODEL; RUN: what the file says of its model, n_layers 0 when it
-                                   holds an answer, not a run */
+                                   holds an answer that no screen shows */
     struct sx_value *run;       /* RUN only, owned: what the file says, as `info` tells it */
     struct sx_error problem;    /* PROBLEM only */
     size_t family;              /* SAE: index of its family; else SIZE_MAX */
